@@ -1,0 +1,27 @@
+"""Hardware, as Headwater sees it: boards with inputs, and sources that deliver blocks of frames."""
+
+from boards.base import Block, Board, Channel, Input, PolledSource, SampleSource, SourceRequest
+from boards.errors import (
+    BoardError,
+    BoardUnavailable,
+    HeadwaterError,
+    LimitExceeded,
+    SourceLost,
+    UnknownInput,
+)
+
+__all__ = [
+    "Block",
+    "Board",
+    "BoardError",
+    "BoardUnavailable",
+    "Channel",
+    "HeadwaterError",
+    "Input",
+    "LimitExceeded",
+    "PolledSource",
+    "SampleSource",
+    "SourceLost",
+    "SourceRequest",
+    "UnknownInput",
+]

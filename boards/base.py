@@ -1,0 +1,253 @@
+"""The contract between a board and whoever reads it.
+
+A **Board** offers inputs and opens **SampleSource**s on them. A source's `read()` blocks until a **Block** is
+there. Nothing in this package knows of streams, batches, MQTT or files.
+
+To write a board, subclass `Board` and override
+
+* `inputs()` and `open_source()`: you must;
+* `availability()`, `describe()`, `close()`: you may.
+
+To write a source, subclass one of
+
+* `PolledSource` and override `read_raw(channel)`: the base class paces it by absolute deadlines and
+  declares each missed one as a `late` frame;
+* `SampleSource` and override `read()`: for hardware that paces itself and hands over blocks.
+
+`open()` and `close()` may be overridden in both. Register the class in `boards/registry.py`, or from another
+distribution through the entry-point group `headwater.boards`.
+"""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import TracebackType
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from boards.errors import LimitExceeded, UnknownInput
+
+LossReason = Literal["overrun", "late", "unplugged", "undecodable"]
+"""Why a source could not deliver frames: the words that a gap on the wire uses too."""
+
+Samples = NDArray[Any]
+"""Frames x channels, in any of numpy's fixed-width integer or float types."""
+
+READ_PATIENCE_S = 0.5
+"""`read()` returns within about this time even if nothing came, so that a stop is never held up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One thing a board can sample, and its limits."""
+
+    name: str
+    """The board's own name: what is printed beside the pin, such as `P9_39`."""
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+    unit: str = "count"
+    """The unit of physical values: raw * scale + offset."""
+    scale: float = 1.0
+    offset: float = 0.0
+    bits: int | None = None
+    minimum: float | None = None
+    """The smallest and largest input that does no harm, in `unit`."""
+    maximum: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One column of a source's frames: an input and how it is to be read."""
+
+    name: str
+    input: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What only this board understands, such as a simulated signal's amplitude."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRequest:
+    """What a stream asks of a board."""
+
+    channels: tuple[Channel, ...]
+    rate: Fraction | None = None
+    """Frames a second; None for a source that stamps each frame itself (irregular)."""
+    block_frames: int = 1
+    """Roughly how many frames a block should hold: a wish, not a duty."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive frames, and how many were lost just before them.
+
+    A block may have no frames: then it only declares losses, or says that nothing came for a while.
+    """
+
+    frames: Samples
+    """Shape (frames, channels)."""
+    monotonic_ns: int
+    """CLOCK_MONOTONIC of the first frame, or of the reading if there is none."""
+    lost: int = 0
+    reason: LossReason = "overrun"
+    offsets_ns: NDArray[np.int64] | None = None
+    """Irregular sources only: each frame's time after `monotonic_ns`, shape (frames,)."""
+
+
+class SampleSource(abc.ABC):
+    """An open set of channels that are sampled together.
+
+    Must override: `read()`. May override: `open()`, `close()`, `dtype`.
+    """
+
+    dtype: DTypeLike = np.int16
+    """The type of the frames, constant for the life of the source."""
+
+    def __init__(self, request: SourceRequest) -> None:
+        self.request = request
+
+    def open(self) -> None:  # noqa: B027 - a source without hardware to open has nothing to do
+        """Take the hardware and start the sampling. Raises SourceLost if it is not there."""
+
+    @abc.abstractmethod
+    def read(self) -> Block:
+        """Wait for the next block; return within about READ_PATIENCE_S, with no frames if none came.
+
+        Raises SourceLost when the hardware went away; `open()` is called again then.
+        """
+
+    def close(self) -> None:  # noqa: B027
+        """Give the hardware back. May be called twice, and after a failed `open()`."""
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Board(abc.ABC):
+    """A piece of hardware with inputs.
+
+    Must override: `inputs()`, `open_source()`. May override: `availability()`, `describe()`, `close()`,
+    `maximum_rate()`.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    """One line for `headwater boards`."""
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self.options: Mapping[str, Any] = options or {}
+
+    @classmethod
+    def availability(cls) -> str | None:
+        """None if the board can be used on this machine, else the reason and what to do about it."""
+        return None
+
+    @abc.abstractmethod
+    def inputs(self) -> Sequence[Input]:
+        """What can be sampled."""
+
+    def maximum_rate(self, channels: int) -> Fraction | None:  # noqa: ARG002 - for those who override it
+        """The highest rate in frames a second for so many channels; None if there is no limit."""
+        return None
+
+    @abc.abstractmethod
+    def open_source(self, request: SourceRequest) -> SampleSource:
+        """Make the source for a request that `check()` accepted; the caller opens it."""
+
+    def describe(self) -> dict[str, Any]:
+        """What the birth message says of the board."""
+        return {"name": self.name}
+
+    def close(self) -> None:  # noqa: B027
+        """Give back what the board itself holds."""
+
+    def find_input(self, name: str) -> Input:
+        """The input of that name or alias; raises UnknownInput naming what there is."""
+        for known in self.inputs():
+            if name == known.name or name in known.aliases:
+                return known
+        there = ", ".join(known.name for known in self.inputs())
+        raise UnknownInput(f"board {self.name!r} has no input {name!r}; it has {there}")
+
+    def check(self, request: SourceRequest) -> None:
+        """Refuse what the board cannot do, naming the limit. Raises LimitExceeded or UnknownInput."""
+        for channel in request.channels:
+            self.find_input(channel.input)
+        limit = self.maximum_rate(len(request.channels))
+        if request.rate is not None and limit is not None and request.rate > limit:
+            raise LimitExceeded(
+                f"board {self.name!r} samples {len(request.channels)} channel(s) at most at {float(limit):g} Hz; "
+                f"{float(request.rate):g} Hz was asked for"
+            )
+
+
+class PolledSource(SampleSource):
+    """A source that is read value by value, paced by absolute deadlines.
+
+    Frame k is due at start + k / rate. A frame whose deadline has passed by more than one period when its
+    turn comes is declared `late`; the following ones keep their places in time.
+
+    Must override: `read_raw()`. May override: `read_frame()`, `open()`, `close()`.
+    """
+
+    def __init__(self, request: SourceRequest) -> None:
+        super().__init__(request)
+        if request.rate is None:
+            raise LimitExceeded("a polled source needs a rate")
+        self._rate = request.rate
+        self._start_ns = 0
+        self._next = 0
+
+    @abc.abstractmethod
+    def read_raw(self, channel: Channel) -> int:
+        """Read one value now."""
+
+    def read_frame(self) -> Sequence[int]:
+        """Read one value of each channel; override where hardware reads them together."""
+        return [self.read_raw(channel) for channel in self.request.channels]
+
+    def open(self) -> None:
+        self._next = 0
+        self._start_ns = time.monotonic_ns()
+
+    def _due_ns(self, frame: int) -> int:
+        return self._start_ns + frame * 1_000_000_000 * self._rate.denominator // self._rate.numerator
+
+    def read(self) -> Block:
+        lost = self._skip_missed()
+        first = self._next
+        rows: list[Sequence[int]] = []
+        limit = min(self.request.block_frames, max(1, int(self._rate * Fraction(READ_PATIENCE_S))))
+        while len(rows) < limit:
+            wait = self._due_ns(self._next) - time.monotonic_ns()
+            if wait > 0:
+                time.sleep(wait / 1e9)
+            elif rows and self._missed() > 0:
+                break  # the next block begins with the loss
+            rows.append(self.read_frame())
+            self._next += 1
+        frames = np.array(rows, dtype=self.dtype).reshape(len(rows), len(self.request.channels))
+        return Block(frames, self._due_ns(first), lost, "late")
+
+    def _missed(self) -> int:
+        """How many frames are overdue by more than a period."""
+        since_start = time.monotonic_ns() - self._start_ns
+        now = since_start * self._rate.numerator // (1_000_000_000 * self._rate.denominator)
+        return max(0, now - self._next)
+
+    def _skip_missed(self) -> int:
+        missed = self._missed()
+        self._next += missed
+        return missed

@@ -1,0 +1,39 @@
+"""Board names and the classes behind them, imported only when chosen."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from boards.base import Board
+from boards.errors import BoardUnavailable
+
+ENTRY_POINT_GROUP = "headwater.boards"
+
+BOARDS: dict[str, tuple[str, str]] = {
+    "simulated": ("boards.simulated", "SimulatedBoard"),
+}
+
+
+def board_names() -> list[str]:
+    """All names that `load_board` knows: ours, then those of other distributions."""
+    others = {point.name for point in entry_points(group=ENTRY_POINT_GROUP)} - BOARDS.keys()
+    return [*BOARDS, *sorted(others)]
+
+
+def load_board(name: str) -> type[Board]:
+    """The class of a board. Raises BoardUnavailable, with what to do, if it cannot be imported."""
+    if name in BOARDS:
+        module, attribute = BOARDS[name]
+        board: type[Board] = getattr(import_module(module), attribute)
+        return board
+    for point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        try:
+            board = point.load()
+        except Exception as error:
+            raise BoardUnavailable(f"board {name!r} of {point.value} cannot be loaded: {error}") from error
+        return board
+    near = get_close_matches(name, board_names(), 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise BoardUnavailable(f"there is no board {name!r}; there are {', '.join(board_names())}{hint}")

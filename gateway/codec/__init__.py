@@ -1,0 +1,39 @@
+"""Bytes to messages and back, one file per format."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Protocol
+
+from gateway.codec.cbor import CborCodec
+from gateway.codec.json import JsonCodec
+from gateway.errors import CodecError
+from gateway.model import Message
+
+__all__ = ["CODECS", "Codec", "CodecError", "find_codec"]
+
+
+class Codec(Protocol):
+    """One wire format of a stream's batches and gaps."""
+
+    name: str
+    content_type: str
+
+    def encode(self, message: Message) -> bytes:
+        """The message on the wire."""
+
+    def decode(self, payload: bytes) -> Message:
+        """The message in the payload; raises CodecError, and nothing else, for any other bytes."""
+
+
+CODECS: dict[str, Codec] = {codec.name: codec for codec in (CborCodec(), JsonCodec())}
+
+
+def find_codec(name: str) -> Codec:
+    """The codec of that name; raises CodecError naming those there are."""
+    try:
+        return CODECS[name]
+    except KeyError:
+        near = get_close_matches(name, CODECS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise CodecError(f"there is no codec {name!r}; there are {', '.join(CODECS)}{hint}") from None
