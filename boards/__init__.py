@@ -2,6 +2,7 @@
 
 from boards.base import Block, Board, Channel, Input, PolledSource, SampleSource, SourceRequest
 from boards.errors import (
+    BadOption,
     BoardError,
     BoardUnavailable,
     HeadwaterError,
@@ -11,6 +12,7 @@ from boards.errors import (
 )
 
 __all__ = [
+    "BadOption",
     "Block",
     "Board",
     "BoardError",

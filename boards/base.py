@@ -188,7 +188,7 @@ class Board(abc.ABC):
         limit = self.maximum_rate(len(request.channels))
         if request.rate is not None and limit is not None and request.rate > limit:
             raise LimitExceeded(
-                f"board {self.name!r} samples {len(request.channels)} channel(s) at most at {float(limit):g} Hz; "
+                f"board {self.name!r} samples {len(request.channels)} channel(s) at {float(limit):g} Hz at most; "
                 f"{float(request.rate):g} Hz was asked for"
             )
 

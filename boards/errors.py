@@ -26,3 +26,7 @@ class UnknownInput(BoardError, KeyError):
 
 class SourceLost(BoardError, OSError):
     """The source went away while it was read; it is re-opened with backoff."""
+
+
+class BadOption(BoardError, ValueError):
+    """An option that is unknown, of the wrong type or out of range; one line for each."""

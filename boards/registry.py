@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 
 from boards.base import Board
 from boards.errors import BoardUnavailable
+from boards.options import did_you_mean
 
 ENTRY_POINT_GROUP = "headwater.boards"
 
@@ -34,6 +34,5 @@ def load_board(name: str) -> type[Board]:
         except Exception as error:
             raise BoardUnavailable(f"board {name!r} of {point.value} cannot be loaded: {error}") from error
         return board
-    near = get_close_matches(name, board_names(), 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise BoardUnavailable(f"there is no board {name!r}; there are {', '.join(board_names())}{hint}")
+    names = board_names()
+    raise BoardUnavailable(f"there is no board {name!r}; there are {', '.join(names)}{did_you_mean(name, names)}")

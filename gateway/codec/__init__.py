@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Protocol
 
+from boards.options import did_you_mean
 from gateway.codec.cbor import CborCodec
 from gateway.codec.json import JsonCodec
 from gateway.errors import CodecError
@@ -34,6 +34,5 @@ def find_codec(name: str) -> Codec:
     try:
         return CODECS[name]
     except KeyError:
-        near = get_close_matches(name, CODECS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, list(CODECS))
         raise CodecError(f"there is no codec {name!r}; there are {', '.join(CODECS)}{hint}") from None

@@ -77,11 +77,7 @@ def typed_array(values: NDArray[Any]) -> cbor2.CBORTag:
 
 def flat_array(value: object, key: str) -> NDArray[Any]:
     """A view of a typed array's bytes; raises CodecError."""
-    if (
-        not isinstance(value, cbor2.CBORTag)
-        or value.tag not in TYPED_ARRAYS
-        or not isinstance(value.value, bytes)
-    ):
+    if not isinstance(value, cbor2.CBORTag) or value.tag not in TYPED_ARRAYS or not isinstance(value.value, bytes):
         raise CodecError(f"field {key!r} must be a little-endian typed array (RFC 8746)")
     dtype = np.dtype(TYPED_ARRAYS[value.tag])
     if len(value.value) % dtype.itemsize:

@@ -50,10 +50,12 @@ def _dump(content: dict[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _finite(data: NDArray[Any]) -> list[Any]:
+def _finite(data: NDArray[Any]) -> Any:
     if data.dtype.kind == "f" and not np.isfinite(data).all():
-        return np.where(np.isfinite(data), data.astype(object), None).tolist()  # type: ignore[no-any-return]
-    return data.tolist()  # type: ignore[no-any-return]
+        blanked = data.astype(object)
+        blanked[~np.isfinite(data)] = None
+        return blanked.tolist()
+    return data.tolist()
 
 
 def _samples(value: object, kind: object) -> NDArray[Any]:
