@@ -158,7 +158,7 @@ class Board(abc.ABC):
     def inputs(self) -> Sequence[Input]:
         """What can be sampled."""
 
-    def maximum_rate(self, channels: int) -> Fraction | None:  # noqa: ARG002 - for those who override it
+    def maximum_rate(self, channels: int) -> Fraction | None:
         """The highest rate in frames a second for so many channels; None if there is no limit."""
         return None
 

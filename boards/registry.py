@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -36,3 +37,26 @@ def load_board(name: str) -> type[Board]:
         return board
     names = board_names()
     raise BoardUnavailable(f"there is no board {name!r}; there are {', '.join(names)}{did_you_mean(name, names)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A board by name, and whether it can be used on this machine."""
+
+    name: str
+    summary: str
+    unavailable: str | None
+    """Why not, and what to do about it; None if it can be used."""
+
+
+def survey() -> list[Found]:
+    """Every board, ours first."""
+    found = []
+    for name in board_names():
+        try:
+            board = load_board(name)
+        except BoardUnavailable as error:
+            found.append(Found(name, "", str(error)))
+        else:
+            found.append(Found(name, board.summary, board.availability()))
+    return found

@@ -35,12 +35,7 @@ class JsonCodec:
 
     def decode(self, payload: bytes) -> Message:
         """The message; raises CodecError for anything that is not one."""
-        try:
-            content = json.loads(payload)
-        except (ValueError, RecursionError) as error:
-            raise CodecError(f"not JSON: {error}") from error
-        if not isinstance(content, dict):
-            raise CodecError(f"a message must be an object, not {type(content).__name__}")
+        content = json_object(payload)
         data = _samples(content["d"], content.get("k")) if "d" in content else None
         offsets = _array(content["o"], "int64") if "o" in content else None
         return fields.message(content, data, offsets)
@@ -73,3 +68,14 @@ def _array(value: object, kind: str) -> NDArray[Any]:
     except (ValueError, TypeError, OverflowError) as error:
         raise CodecError(f"not an array of {kind}: {error}") from error
     return array
+
+
+def json_object(payload: bytes) -> dict[str, Any]:
+    """The JSON object in a payload; raises CodecError for anything else."""
+    try:
+        content = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise CodecError(f"not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise CodecError(f"must be a JSON object, not {type(content).__name__}")
+    return content

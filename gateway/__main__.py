@@ -1,0 +1,5 @@
+"""`python -m gateway` is `headwater`."""
+
+from gateway.cli import main
+
+main()

@@ -1,0 +1,76 @@
+"""The `headwater` command: one file for each subcommand, imported only when it is called."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from boards.errors import HeadwaterError
+from gateway import __version__
+
+COMMANDS = {
+    "demo": "a simulated board, a broker, the relay and the page, in one process",
+    "run": "the device: sample a board and publish to MQTT",
+    "relay": "the relay: from MQTT to browsers and other subscribers",
+    "broker": "an MQTT broker for trying things out",
+    "sub": "print a stream from the broker",
+    "boards": "the boards there are, and whether they can be used here",
+}
+"""Name to what it is; the module is `gateway.cli.<name>`, the function `command`."""
+
+
+class Commands(click.Group):
+    """Imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"gateway.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Try 'headwater demo' first, and 'headwater COMMAND --help' for examples.",
+)
+@click.version_option(__version__, message="headwater %(version)s")
+@click.option("-v", "--verbose", count=True, help="Say more; twice: say everything.")
+def root(verbose: int) -> None:
+    """Headwater, a sensor gateway: every sample is delivered or declared lost."""
+    logging.basicConfig(
+        level=[logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)],
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+
+
+def main() -> None:
+    """Run the command; what goes wrong on purpose is one line a problem and exit code 2."""
+    try:
+        code: Any = root(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except HeadwaterError as error:
+        for line in str(error).splitlines():
+            click.echo(f"headwater: {line}", err=True)
+        code = 2
+    except BrokenPipeError:
+        # whoever read our output has enough; point it elsewhere so that the last flush is silent too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

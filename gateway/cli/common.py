@@ -1,0 +1,70 @@
+"""What several commands share: options that mean the same everywhere, and the wait for a stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DEFAULT_URL = "mqtt://127.0.0.1:1883"
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
+
+
+def config_options(function: Function) -> Function:
+    """`--check` and `--set`, for commands that read a configuration."""
+    check = click.option("--check", is_flag=True, help="Check the configuration, print what would run, and exit.")
+    put = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override a key of the file, such as mqtt.url=mqtt://broker.lan; may be repeated.",
+    )
+    return check(put(function))
+
+
+def broker_options(function: Function) -> Function:
+    """`--url` and `--root`, for commands that talk to a broker without a configuration."""
+    url = click.option(
+        "--url",
+        default=DEFAULT_URL,
+        show_default=True,
+        envvar="HEADWATER_URL",
+        help="The broker: mqtt://[user@]host[:port] or mqtts://…",
+    )
+    topics = click.option("--root", default="headwater", show_default=True, help="The root of the topic tree.")
+    return url(topics(function))
+
+
+def show_progress() -> None:
+    """A service says what it does without being asked."""
+    if logging.getLogger().level > logging.INFO:
+        logging.getLogger("gateway").setLevel(logging.INFO)
+
+
+def stop_event() -> threading.Event:
+    """An event that SIGINT and SIGTERM set."""
+    stopping = threading.Event()
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
+async def until_stopped() -> None:
+    """Wait for SIGINT or SIGTERM."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stopping.set)
+    await stopping.wait()

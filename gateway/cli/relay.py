@@ -1,0 +1,42 @@
+"""`headwater relay`: from the broker to the subscribers."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from gateway.cli.common import config_options, show_progress, until_stopped
+from gateway.config import RelayConfig, load
+from gateway.relay.service import RelayService
+from gateway.topics import Topics
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  headwater relay                       with the defaults: 127.0.0.1:1883 to http://127.0.0.1:8080
+  headwater relay relay.toml
+  headwater relay --set relay.listen=127.0.0.1:9000"""
+)
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@config_options
+def command(config: Path | None, overrides: tuple[str, ...], check: bool) -> None:
+    """Take the streams from the broker and serve them, and the page, over HTTP.
+
+    CONFIG is a TOML file; without one the defaults hold. SIGTERM and Ctrl-C stop it.
+    """
+    settings = load(RelayConfig, config, overrides)
+    if check:
+        click.echo(f"relay from {settings.mqtt.url} to http://{settings.relay.listen}")
+        for topic in Topics(settings.mqtt.root).everything_for_relay():
+            click.echo(f"subscribes to {topic}")
+        return
+    show_progress()
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: RelayConfig) -> None:
+    async with RelayService(settings):
+        await until_stopped()

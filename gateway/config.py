@@ -1,0 +1,288 @@
+"""TOML files to typed configuration, with errors that name file, line or key, what was found and what is allowed.
+
+What counts, from the weakest to the strongest: the defaults, the file, the environment
+(`HEADWATER__MQTT__URL=…`), `--set mqtt.url=…`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from boards.options import Options, did_you_mean, key_of, problems
+from boards.options import Path as KeyPath
+from gateway.codec import CODECS
+from gateway.errors import ConfigError, TopicError
+from gateway.mqtt import MqttSettings
+from gateway.quantities import Duration, Rate, Size
+from gateway.topics import check_name
+
+ENVIRONMENT_PREFIX = "HEADWATER__"
+
+
+def _name(name: str) -> str:
+    try:
+        return check_name(name)
+    except TopicError as error:
+        raise ValueError(str(error)) from None
+
+
+class DeviceSettings(Options):
+    """The `[device]` table."""
+
+    name: str = "headwater"
+    board: str = "simulated"
+    state: Path | None = None
+    """Where the epoch counter and the outbox are kept; systemd's StateDirectory where there is one."""
+
+    _check = field_validator("name")(_name)
+
+
+class ChannelSettings(Options):
+    """A `[[stream.channel]]` table."""
+
+    name: str
+    input: str
+    unit: str = ""
+    scale: float = Field(default=1.0, allow_inf_nan=False)
+    offset: float = Field(default=0.0, allow_inf_nan=False)
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What only the board understands."""
+
+    _check = field_validator("name")(_name)
+
+
+class StreamSettings(Options):
+    """A `[[stream]]` table."""
+
+    name: str
+    rate: Rate
+    batch: Duration = 0.1
+    codec: str = "cbor"
+    channel: tuple[ChannelSettings, ...]
+
+    _check = field_validator("name")(_name)
+
+    @field_validator("codec")
+    @classmethod
+    def _check_codec(cls, codec: str) -> str:
+        if codec not in CODECS:
+            raise ValueError(f"must be one of {', '.join(CODECS)}{did_you_mean(codec, list(CODECS))}")
+        return codec
+
+    @field_validator("channel")
+    @classmethod
+    def _check_channels(cls, channels: tuple[ChannelSettings, ...]) -> tuple[ChannelSettings, ...]:
+        _some_and_distinct("channel", [channel.name for channel in channels])
+        return channels
+
+    @property
+    def batch_frames(self) -> int:
+        """How many frames a batch holds: at least one."""
+        return max(1, round(self.batch * self.rate))
+
+
+class OutboxSettings(Options):
+    """The `[outbox]` table."""
+
+    max_bytes: Size = 256 << 20
+    drop: Literal["oldest", "newest"] = "oldest"
+
+
+class DeviceConfig(Options):
+    """What `headwater run` reads."""
+
+    device: DeviceSettings = DeviceSettings()
+    board: dict[str, Any] = Field(default_factory=dict)
+    """The board's own options."""
+    mqtt: MqttSettings = MqttSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    stream: tuple[StreamSettings, ...]
+
+    @field_validator("stream")
+    @classmethod
+    def _check_streams(cls, streams: tuple[StreamSettings, ...]) -> tuple[StreamSettings, ...]:
+        _some_and_distinct("stream", [stream.name for stream in streams])
+        return streams
+
+
+class RelaySettings(Options):
+    """The `[relay]` table."""
+
+    listen: str = "127.0.0.1:8080"
+    queue: Size = 4 << 20
+    """The bound of each subscriber's queue."""
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, listen: str) -> str:
+        host, colon, port = listen.rpartition(":")
+        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError("must be 'address:port' with a port from 1 to 65535")
+        return listen
+
+    @property
+    def host(self) -> str:
+        """The address to listen on."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port to listen on."""
+        return int(self.listen.rpartition(":")[2])
+
+
+class RelayConfig(Options):
+    """What `headwater relay` reads."""
+
+    relay: RelaySettings = RelaySettings()
+    mqtt: MqttSettings = MqttSettings()
+
+    @model_validator(mode="after")
+    def _check_loopback(self) -> Self:
+        if self.relay.host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("relay.listen: only loopback addresses are allowed as long as the relay has no login")
+        return self
+
+
+def _some_and_distinct(what: str, names: list[str]) -> None:
+    if not names:
+        raise ValueError(f"at least one {what} is needed")
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two {what}s are called {name!r}; each needs a name of its own")
+
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def load(
+    model: type[Config],
+    path: Path | None,
+    overrides: Iterable[str] = (),
+    environment: Mapping[str, str] = os.environ,
+) -> Config:
+    """Read and check a configuration; raises ConfigError with one line for each problem."""
+    text = _read(path) if path is not None else ""
+    name = str(path) if path is not None else "configuration"
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not TOML: {error}") from None
+    origins = _override(content, overrides, environment)
+    return load_mapping(model, content, name, lambda key: origins.get(key) or _place(name, line_of(text, key)))
+
+
+def load_mapping(
+    model: type[Config],
+    content: Mapping[str, Any],
+    name: str,
+    place: Callable[[KeyPath], str] | None = None,
+) -> Config:
+    """Check what a file would hold; raises ConfigError with one line for each problem, saying where it is."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = []
+        for key, problem in problems(error, model):
+            where = place(key) if place else name
+            lines.append(f"{where}: {key_of(key)}: {problem}" if key else f"{where}: {problem}")
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _place(name: str, line: int | None) -> str:
+    return f"{name}:{line}" if line else name
+
+
+def _override(
+    content: dict[str, Any], overrides: Iterable[str], environment: Mapping[str, str]
+) -> dict[KeyPath, str]:
+    """Put what the environment and the command line say over the file's content; where each key came from."""
+    origins: dict[KeyPath, str] = {}
+    for variable, value in environment.items():
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            keys = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            origins[_put(content, keys, value, variable)] = variable
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {override}: must be key=value, such as mqtt.url=mqtt://127.0.0.1")
+        where = f"--set {override}"
+        origins[_put(content, key.strip().split("."), value, where)] = where
+    return origins
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}"
+        ) from None
+
+
+def _put(content: dict[str, Any], keys: list[str], text: str, where: str) -> KeyPath:
+    """Set one value, list elements by their number, and return its path."""
+    place: Any = content
+    path: KeyPath = ()
+    try:
+        for position, key in enumerate(keys):
+            step: Any = int(key) if isinstance(place, list) else key
+            path = (*path, step)
+            if position == len(keys) - 1:
+                place[step] = _value(text)
+            else:
+                place = place[step] if isinstance(place, list) else place.setdefault(step, {})
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise ConfigError(f"{where}: there is no place {'.'.join(keys)} in the configuration") from None
+    return path
+
+
+def _value(text: str) -> Any:
+    """What TOML makes of the text, or else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+_HEADER = re.compile(r"\s*(\[{1,2})\s*([^\]]+?)\s*\]{1,2}\s*(?:#.*)?")
+_KEY = re.compile(r"""\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""")
+
+
+def line_of(text: str, path: KeyPath) -> int | None:
+    """The line that a key, or else the nearest table or list around it, stands on; None if it is in no file."""
+    lines = _lines_of_keys(text)
+    for length in range(len(path), 0, -1):
+        if path[:length] in lines:
+            return lines[path[:length]]
+    return None
+
+
+def _lines_of_keys(text: str) -> dict[KeyPath, int]:
+    lines: dict[KeyPath, int] = {}
+    counts: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.fullmatch(line):
+            table = ()
+            names = header[2].split(".")
+            for position, name in enumerate(names):
+                table = (*table, name.strip().strip("\"'"))
+                last = position == len(names) - 1
+                if last and header[1] == "[[":
+                    counts[table] = counts.get(table, -1) + 1
+                if table in counts:
+                    table = (*table, counts[table])
+            lines[table] = number
+        elif key := _KEY.match(line):
+            lines[(*table, *key[1].split("."))] = number
+    return lines

@@ -1,0 +1,1 @@
+"""The part that runs on the board: acquire, batch, keep, publish."""

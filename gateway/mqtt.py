@@ -1,0 +1,324 @@
+"""The one way to connect to a broker.
+
+A `Connection` is kept up for as long as it is wanted: it tries with backoff from the first attempt on, speaks
+MQTT 5 and falls back to 3.1.1 for brokers that know no better. Each connection is a new MQTT client; what was
+not acknowledged is the owner's to send again, so nothing is kept here that could be lost here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from pydantic import Field, field_validator
+
+from boards.options import Options
+from gateway.backoff import Backoff
+from gateway.errors import BrokerError
+
+log = logging.getLogger(__name__)
+
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+CONNECT_TIMEOUT_S = 5.0
+GOODBYE_S = 1.0
+"""How long a connection that is taken down may need to send what is left."""
+UNLIMITED = 65535
+"""The receive maximum where the broker names none: MQTT 5, section 3.2.2.3.3."""
+SESSION_EXPIRY_S = 24 * 3600
+UNSUPPORTED_PROTOCOL = {1, 132}
+"""CONNACK codes for a version that the broker does not speak: MQTT 3.1.1 table 3.1, MQTT 5 section 3.2.2.2."""
+
+
+class MqttSettings(Options):
+    """The `[mqtt]` table."""
+
+    url: str = "mqtt://127.0.0.1:1883"
+    root: str = "headwater"
+    password_file: Path | None = None
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    keepalive: int = Field(default=15, ge=2, le=3600)
+    """Seconds."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        allowed = "must be mqtt://[user@]host[:port] or mqtts://[user@]host[:port]"
+        try:
+            port = parts.port
+        except ValueError:
+            raise ValueError(f"{allowed}, with a port from 1 to 65535") from None
+        if parts.scheme not in PORTS or not parts.hostname or port == 0 or parts.path.strip("/"):
+            raise ValueError(allowed)
+        return url
+
+    @field_validator("root")
+    @classmethod
+    def _check_root(cls, root: str) -> str:
+        if not root or root.startswith(("/", "$")) or root.endswith("/") or set(root) & set("+#\0"):
+            raise ValueError("must be topic levels without '+', '#' or a '/' at either end")
+        return root
+
+    @field_validator("password_file", "ca", "cert", "key")
+    @classmethod
+    def _check_file(cls, path: Path | None) -> Path | None:
+        if path is not None and not os.access(path, os.R_OK):
+            raise ValueError("must name a file that can be read")
+        return path
+
+    @property
+    def host(self) -> str:
+        """The broker's host."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The broker's port."""
+        parts = urlsplit(self.url)
+        return parts.port or PORTS[parts.scheme]
+
+    def credentials(self) -> tuple[str | None, str | None]:
+        """User and password; the file goes before what the URL holds."""
+        parts = urlsplit(self.url)
+        user = unquote(parts.username) if parts.username else None
+        password = unquote(parts.password) if parts.password else None
+        if self.password_file is not None:
+            password = self.password_file.read_text(encoding="utf-8").strip()
+        return user, password
+
+    def tls(self) -> ssl.SSLContext | None:
+        """The TLS context, for mqtts."""
+        if urlsplit(self.url).scheme != "mqtts":
+            return None
+        context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
+        if self.cert is not None:
+            context.load_cert_chain(self.cert, self.key)
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker publishes, retained, when the connection dies."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """What the broker granted."""
+
+    protocol: str
+    """`5` or `3.1.1`."""
+    receive_maximum: int
+    """How many QoS 1 messages it takes at a time before acknowledging."""
+    session_present: bool
+
+
+def _nothing(*_: Any) -> None:
+    return
+
+
+@dataclass(slots=True)
+class Handlers:
+    """Called in the connection's network thread: return soon, and never raise."""
+
+    on_up: Callable[[Up], None] = _nothing
+    on_down: Callable[[str], None] = _nothing
+    on_refused: Callable[[str], None] = _nothing
+    """A try failed, and why; the next one follows by itself."""
+    on_message: Callable[[str, bytes, bool], None] = _nothing
+    """Topic, payload, retained."""
+    on_acknowledged: Callable[[int], None] = _nothing
+    """The broker has taken the QoS 1 message that `publish` gave this number."""
+
+
+class Connection:
+    """A connection to a broker that comes back by itself."""
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        handlers: Handlers,
+        *,
+        client_id: str,
+        subscriptions: Sequence[str] = (),
+        will: Will | None = None,
+        persistent: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._handlers = handlers
+        self._client_id = client_id
+        self._subscriptions = subscriptions
+        self._will = will
+        self._persistent = persistent
+        self._protocol = paho.MQTTv5
+        self._client: paho.Client | None = None
+        self._stopping = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_up, name=f"mqtt {client_id}", daemon=True)
+        self._backoff = Backoff()
+        self._refusal: str | None = None
+        self.up: Up | None = None
+        """What was granted; None while there is no connection."""
+
+    @property
+    def where(self) -> str:
+        """`host:port`, for messages."""
+        return f"{self._settings.host}:{self._settings.port}"
+
+    def start(self) -> None:
+        """Begin to connect. Raises BrokerError if the settings can never work, such as an unreadable key."""
+        try:
+            self._make_client()
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise BrokerError(f"cannot set up the connection to {self._settings.url}: {error}") from error
+        self._thread.start()
+
+    def stop(self, last: tuple[str, bytes] | None = None) -> None:
+        """Take the connection down, after a last retained message if there is one, and stay down."""
+        self._stopping.set()
+        client = self._client
+        if client is not None:
+            if last is not None and self.up is not None:
+                client.publish(last[0], last[1], qos=1, retain=True)
+            client.disconnect()
+            self._ended.wait(GOODBYE_S)
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(CONNECT_TIMEOUT_S + 1)
+
+    def publish(
+        self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False, content_type: str | None = None
+    ) -> int | None:
+        """Hand a message to the broker; its number, or None if there is no connection."""
+        client = self._client
+        if client is None or self.up is None:
+            return None
+        properties = None
+        if content_type is not None and self._protocol == paho.MQTTv5:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.ContentType = content_type
+        info = client.publish(topic, payload, qos, retain, properties)
+        return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
+
+    def _keep_up(self) -> None:
+        while not self._stopping.is_set():
+            refusal = self._connect_once()
+            if self._stopping.is_set():
+                return
+            if refusal is not None:
+                self._handlers.on_refused(refusal)
+            self._stopping.wait(self._backoff.next_s())
+
+    def _connect_once(self) -> str | None:
+        """One connection from its beginning to its end; why it could not be made, or None if it was."""
+        client = self._make_client()
+        self._refusal = f"{self.where}: closed before the connection was accepted"
+        try:
+            self._open(client)
+        except (OSError, ValueError) as error:
+            return f"{self.where}: {getattr(error, 'strerror', None) or error}"
+        self._ended.clear()
+        self._client = client
+        client.loop_start()
+        if self._stopping.is_set():
+            client.disconnect()
+        self._ended.wait()
+        self._client = None
+        client.loop_stop()
+        return self._refusal
+
+    def _open(self, client: paho.Client) -> None:
+        if self._protocol == paho.MQTTv5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            if self._persistent:
+                properties.SessionExpiryInterval = SESSION_EXPIRY_S
+            client.connect(
+                self._settings.host,
+                self._settings.port,
+                self._settings.keepalive,
+                clean_start=not self._persistent,
+                properties=properties,
+            )
+        else:
+            client.connect(self._settings.host, self._settings.port, self._settings.keepalive)
+
+    def _make_client(self) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            protocol=self._protocol,
+            clean_session=None if self._protocol == paho.MQTTv5 else not self._persistent,
+            reconnect_on_failure=False,
+        )
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(0)  # the owner keeps the window
+        client.max_queued_messages_set(0)
+        user, password = self._settings.credentials()
+        if user is not None or password is not None:
+            client.username_pw_set(user or "", password)
+        tls = self._settings.tls()
+        if tls is not None:
+            client.tls_set_context(tls)
+        if self._will is not None:
+            client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
+        return client
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        _: Any,
+        flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._refusal = f"{self.where}: the broker refused: {reason}"
+            if reason.value in UNSUPPORTED_PROTOCOL and self._protocol == paho.MQTTv5:
+                self._protocol = paho.MQTTv311
+                self._backoff.reset()
+            return
+        self._refusal = None
+        self._backoff.reset()
+        for topic in self._subscriptions:
+            client.subscribe(topic, qos=1)
+        modern = self._protocol == paho.MQTTv5
+        self.up = Up(
+            protocol="5" if modern else "3.1.1",
+            receive_maximum=getattr(properties, "ReceiveMaximum", UNLIMITED) if modern else UNLIMITED,
+            session_present=flags.session_present,
+        )
+        self._handlers.on_up(self.up)
+
+    def _on_disconnect(
+        self, _: paho.Client, __: Any, ___: paho.DisconnectFlags, reason: ReasonCode, ____: Properties | None
+    ) -> None:
+        if self.up is not None:
+            self.up = None
+            self._handlers.on_down(f"{self.where}: {reason}")
+        self._ended.set()
+
+    def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
+        self._handlers.on_message(message.topic, bytes(message.payload), message.retain)
+
+    def _on_publish(self, _: paho.Client, __: Any, mid: int, ___: ReasonCode, ____: Properties) -> None:
+        self._handlers.on_acknowledged(mid)

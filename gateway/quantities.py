@@ -1,0 +1,77 @@
+"""Durations, sizes and rates as people write them: `"100ms"`, `"256MiB"`, `"1000/3"`."""
+
+from __future__ import annotations
+
+import math
+import re
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+_NUMBER_AND_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {
+    "B": 1,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+}
+
+
+def parse_duration(value: Any) -> float:
+    """Seconds of `"100ms"`, `"5min"`, `2` or `"1.5s"`; raises ValueError."""
+    return _positive(value, _SECONDS, "a duration such as '100ms', '2s' or '5min'", "s")
+
+
+def parse_size(value: Any) -> int:
+    """Bytes of `"256MiB"`, `"2GB"` or `4096`; raises ValueError."""
+    return int(_positive(value, _BYTES, "a size such as '256MiB', '2GB' or a number of bytes", "B"))
+
+
+def parse_rate(value: Any) -> Fraction:
+    """Frames a second of `500`, `0.5` or `"1000/3"`, exact; raises ValueError unless it is above zero."""
+    allowed = "a rate in Hz above 0, such as 500, 0.5 or '1000/3'"
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str | Fraction):
+            raise TypeError
+        rate = Fraction(str(value))
+    except (ValueError, TypeError, ZeroDivisionError):
+        raise ValueError(f"must be {allowed}") from None
+    if rate <= 0:
+        raise ValueError(f"must be {allowed}")
+    return rate
+
+
+def format_rate(rate: Fraction) -> str:
+    """`500`, `0.5` or `1000/3`: what `parse_rate` reads back."""
+    if rate.denominator == 1:
+        return str(rate.numerator)
+    decimal = format(float(rate), "g")
+    return decimal if Fraction(decimal) == rate else f"{rate.numerator}/{rate.denominator}"
+
+
+def _positive(value: Any, units: dict[str, float] | dict[str, int], allowed: str, default: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"must be {allowed}")
+    match = _NUMBER_AND_UNIT.fullmatch(str(value))
+    if match is None or (match[2] or default) not in units:
+        raise ValueError(f"must be {allowed}; units: {', '.join(units)}")
+    amount = float(match[1]) * units[match[2] or default]
+    if not amount > 0 or not math.isfinite(amount):
+        raise ValueError(f"must be {allowed}, above 0")
+    return amount
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+"""Seconds."""
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+"""Bytes."""
+
+Rate = Annotated[Fraction, BeforeValidator(parse_rate)]
+"""Frames a second."""

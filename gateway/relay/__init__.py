@@ -1,0 +1,1 @@
+"""The part that runs beside the broker: ingest, keep, fan out."""
