@@ -12,12 +12,25 @@ from typing import Self
 
 from amqtt.broker import Broker
 from amqtt.errors import AMQTTError
+from amqtt.session import Session
 
 from gateway.errors import ListenError
 
 
+class _Broker(Broker):
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Session
+    ) -> None:
+        # amqtt 0.12 walks through the filters of all clients when one connects; only its own are its business
+        if any(subscriber is session for subscriber, _ in self._subscriptions.get(subscription[0], ())):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
+
+
 class EmbeddedBroker:
     """An MQTT broker on one address, for as long as the `async with` lasts."""
+
+    PROTOCOL = "3.1.1"
+    """What it speaks; it does not answer every MQTT 5 client."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 1883, port_option: str = "--mqtt-port") -> None:
         self.host = host
@@ -29,7 +42,7 @@ class EmbeddedBroker:
 
     async def __aenter__(self) -> Self:
         check_port(self.host, self.port, self._port_option)
-        self._broker = Broker(
+        self._broker = _Broker(
             {
                 "listeners": {"default": {"type": "tcp", "bind": f"{self.host}:{self.port}"}},
                 "plugins": {

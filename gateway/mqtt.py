@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from paho.mqtt import client as paho
@@ -52,6 +52,8 @@ class MqttSettings(Options):
     key: Path | None = None
     keepalive: int = Field(default=15, ge=2, le=3600)
     """Seconds."""
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    """`auto` speaks MQTT 5, and 3.1.1 to brokers that refuse 5 or do not answer it."""
 
     @field_validator("url")
     @classmethod
@@ -166,9 +168,10 @@ class Connection:
         self._subscriptions = subscriptions
         self._will = will
         self._persistent = persistent
-        self._protocol = paho.MQTTv5
+        self._protocol = paho.MQTTv311 if settings.protocol == "3.1.1" else paho.MQTTv5
         self._client: paho.Client | None = None
         self._stopping = threading.Event()
+        self._answered = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_up, name=f"mqtt {client_id}", daemon=True)
         self._backoff = Backoff()
@@ -199,6 +202,7 @@ class Connection:
             client.disconnect()
             self._ended.wait(GOODBYE_S)
         self._ended.set()
+        self._answered.set()
         if self._thread.is_alive():
             self._thread.join(CONNECT_TIMEOUT_S + 1)
 
@@ -218,9 +222,12 @@ class Connection:
 
     def _keep_up(self) -> None:
         while not self._stopping.is_set():
+            spoken = self._protocol
             refusal = self._connect_once()
             if self._stopping.is_set():
                 return
+            if self._protocol != spoken:
+                continue  # the broker may only not know this version: that is no refusal yet
             if refusal is not None:
                 self._handlers.on_refused(refusal)
             self._stopping.wait(self._backoff.next_s())
@@ -228,7 +235,8 @@ class Connection:
     def _connect_once(self) -> str | None:
         """One connection from its beginning to its end; why it could not be made, or None if it was."""
         client = self._make_client()
-        self._refusal = f"{self.where}: closed before the connection was accepted"
+        self._refusal = f"{self.where}: no answer to the attempt to connect"
+        self._answered.clear()
         try:
             self._open(client)
         except (OSError, ValueError) as error:
@@ -238,10 +246,18 @@ class Connection:
         client.loop_start()
         if self._stopping.is_set():
             client.disconnect()
-        self._ended.wait()
+        if self._answered.wait(CONNECT_TIMEOUT_S):
+            self._ended.wait()
+        else:
+            self._try_other_protocol()
         self._client = None
         client.loop_stop()
         return self._refusal
+
+    def _try_other_protocol(self) -> None:
+        """A broker that did not answer may be one that stumbles over the newer version."""
+        if self._settings.protocol == "auto":
+            self._protocol = paho.MQTTv311 if self._protocol == paho.MQTTv5 else paho.MQTTv5
 
     def _open(self, client: paho.Client) -> None:
         if self._protocol == paho.MQTTv5:
@@ -291,11 +307,11 @@ class Connection:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
+        self._answered.set()
         if reason.is_failure:
             self._refusal = f"{self.where}: the broker refused: {reason}"
             if reason.value in UNSUPPORTED_PROTOCOL and self._protocol == paho.MQTTv5:
-                self._protocol = paho.MQTTv311
-                self._backoff.reset()
+                self._try_other_protocol()
             return
         self._refusal = None
         self._backoff.reset()
@@ -314,8 +330,12 @@ class Connection:
     ) -> None:
         if self.up is not None:
             self.up = None
-            self._handlers.on_down(f"{self.where}: {reason}")
+            if not self._stopping.is_set():
+                self._handlers.on_down(f"{self.where}: {reason}")
+        elif not self._answered.is_set():
+            self._try_other_protocol()
         self._ended.set()
+        self._answered.set()
 
     def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
         self._handlers.on_message(message.topic, bytes(message.payload), message.retain)

@@ -44,7 +44,7 @@ def command(port: int, mqtt_port: int, datalog: Path | None, rate: str, seed: in
         parse_rate(rate)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--rate") from None
-    mqtt = {"url": f"mqtt://{HOST}:{mqtt_port}"}
+    mqtt = {"url": f"mqtt://{HOST}:{mqtt_port}", "protocol": EmbeddedBroker.PROTOCOL}
     device = load_mapping(DeviceConfig, device_settings(mqtt, rate, datalog, seed), "demo")
     relay = load_mapping(RelayConfig, {"relay": {"listen": f"{HOST}:{port}"}, "mqtt": mqtt}, "demo")
     plan = Plan(device)
