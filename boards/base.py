@@ -31,7 +31,8 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from boards.errors import LimitExceeded, UnknownInput
+from boards.errors import LimitExceeded, SourceLost, UnknownInput
+from boards.timeline import NS, Timeline
 
 LossReason = Literal["overrun", "late", "unplugged", "undecodable"]
 """Why a source could not deliver frames: the words that a gap on the wire uses too."""
@@ -113,13 +114,19 @@ class SampleSource(abc.ABC):
         self.request = request
 
     def open(self) -> None:  # noqa: B027 - a source without hardware to open has nothing to do
-        """Take the hardware and start the sampling. Raises SourceLost if it is not there."""
+        """Take the hardware and start the sampling. Raises SourceLost if it is not there.
+
+        Frames are numbered from 0 at the first `open()`, and again at one after a mere `close()`. After `read()`
+        raised SourceLost the numbering goes on, whether or not `close()` was called in between: a source that
+        knows how many frames were due while it was away declares them, as `unplugged`, before the first new one.
+        """
 
     @abc.abstractmethod
     def read(self) -> Block:
         """Wait for the next block; return within about READ_PATIENCE_S, with no frames if none came.
 
-        Raises SourceLost when the hardware went away; `open()` is called again then.
+        Raises SourceLost when the hardware went away; `open()` is called again then. Frames that were taken before
+        that are handed over first.
         """
 
     def close(self) -> None:  # noqa: B027
@@ -145,6 +152,8 @@ class Board(abc.ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     """One line for `headwater boards`."""
+    models: ClassVar[tuple[str, ...]] = ()
+    """What the device tree calls the machines that carry this board, or a part of it: for `board = "auto"`."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options: Mapping[str, Any] = options or {}
@@ -196,58 +205,83 @@ class Board(abc.ABC):
 class PolledSource(SampleSource):
     """A source that is read value by value, paced by absolute deadlines.
 
-    Frame k is due at start + k / rate. A frame whose deadline has passed by more than one period when its
-    turn comes is declared `late`; the following ones keep their places in time.
+    Frame k is due at start + k / rate, and read in the period after that. A frame whose period is over when its
+    turn comes is declared `late`; the following ones keep their places in time. After SourceLost, `open()` goes
+    on with the same deadlines: those that passed meanwhile are declared `unplugged`.
 
-    Must override: `read_raw()`. May override: `read_frame()`, `open()`, `close()`.
+    Must override: `read_raw()`. May override: `read_frame()`, and `open()` and `close()` if they call this one's.
     """
 
     def __init__(self, request: SourceRequest) -> None:
         super().__init__(request)
-        if request.rate is None:
-            raise LimitExceeded("a polled source needs a rate")
-        self._rate = request.rate
-        self._start_ns = 0
+        if request.rate is None or request.rate <= 0:
+            raise LimitExceeded(f"a polled source needs a rate above 0 Hz; found {request.rate}")
+        self._timeline = Timeline(0, request.rate)
         self._next = 0
+        self._away = False
+        self._failure: SourceLost | None = None
 
     @abc.abstractmethod
     def read_raw(self, channel: Channel) -> int:
-        """Read one value now."""
+        """Read one value now. Raises SourceLost if the hardware is gone."""
 
     def read_frame(self) -> Sequence[int]:
         """Read one value of each channel; override where hardware reads them together."""
         return [self.read_raw(channel) for channel in self.request.channels]
 
-    def open(self) -> None:
-        self._next = 0
-        self._start_ns = time.monotonic_ns()
+    @property
+    def next_frame(self) -> int:
+        """The number of the frame that is read now, or next."""
+        return self._next
 
-    def _due_ns(self, frame: int) -> int:
-        return self._start_ns + frame * 1_000_000_000 * self._rate.denominator // self._rate.numerator
+    @property
+    def next_due_ns(self) -> int:
+        """When it is due, on CLOCK_MONOTONIC."""
+        return self._timeline.due_ns(self._next)
+
+    def open(self) -> None:
+        self._failure = None
+        if not self._away:
+            self._next = 0
+            self._timeline = Timeline(time.monotonic_ns(), self._timeline.rate)
 
     def read(self) -> Block:
-        lost = self._skip_missed()
-        first = self._next
+        if self._failure is not None:
+            raise self._failure
+        patience_ends = time.monotonic_ns() + int(READ_PATIENCE_S * NS)
         rows: list[Sequence[int]] = []
-        limit = min(self.request.block_frames, max(1, int(self._rate * Fraction(READ_PATIENCE_S))))
-        while len(rows) < limit:
-            wait = self._due_ns(self._next) - time.monotonic_ns()
-            if wait > 0:
-                time.sleep(wait / 1e9)
-            elif rows and self._missed() > 0:
+        lost, reason = 0, self._reason()
+        while len(rows) < self.request.block_frames and self._turn_comes(patience_ends, bool(rows)):
+            missed = self._timeline.frames_due(time.monotonic_ns()) - 1 - self._next
+            if missed > 0 and rows:
                 break  # the next block begins with the loss
-            rows.append(self.read_frame())
+            lost += max(0, missed)
+            self._next += max(0, missed)
+            try:
+                rows.append(self.read_frame())
+            except SourceLost as error:
+                self._away = True
+                if not rows and not lost:
+                    raise
+                self._failure = error  # what came before it is handed over first
+                break
+            self._away = False
             self._next += 1
         frames = np.array(rows, dtype=self.dtype).reshape(len(rows), len(self.request.channels))
-        return Block(frames, self._due_ns(first), lost, "late")
+        stamp = self._timeline.due_ns(self._next - len(rows)) if rows else time.monotonic_ns()
+        return Block(frames, stamp, lost, reason)
 
-    def _missed(self) -> int:
-        """How many frames are overdue by more than a period."""
-        since_start = time.monotonic_ns() - self._start_ns
-        now = since_start * self._rate.numerator // (1_000_000_000 * self._rate.denominator)
-        return max(0, now - self._next)
+    def _reason(self) -> LossReason:
+        return "unplugged" if self._away else "late"
 
-    def _skip_missed(self) -> int:
-        missed = self._missed()
-        self._next += missed
-        return missed
+    def _turn_comes(self, patience_ends: int, have_some: bool) -> bool:
+        """Sleep until the next frame is due; False if it is time to return to the caller before that."""
+        now, due = time.monotonic_ns(), self.next_due_ns
+        if now >= due:
+            return not have_some or now < patience_ends
+        if due <= patience_ends:
+            time.sleep((due - now) / NS)
+            return True
+        if not have_some:
+            time.sleep((patience_ends - now) / NS)
+        return False
