@@ -1,0 +1,92 @@
+import type { Run, Window } from "./view";
+
+/** Raw value to physical. */
+export interface Scaling {
+  scale: number;
+  offset: number;
+}
+
+/** What a plot draws: one x for all channels; null breaks the line. */
+export interface Strip {
+  /** UTC ms, never falling. */
+  x: number[];
+  /** Physical values, one row a channel. */
+  ys: (number | null)[][];
+}
+
+/** Fewer frames than this for each pixel column are drawn as they are. */
+const RAW_FRAMES_PER_COLUMN = 2;
+
+/**
+ * The runs as a strip at most a few points a pixel column wide. Where there are many frames in a column, each
+ * channel keeps its minimum and its maximum, in the order they came, so that no spike is lost. The columns stand on
+ * a grid fixed in time: a trace that scrolls does not shimmer.
+ */
+export function decimate(runs: readonly Run[], window: Window, columns: number, channels: readonly Scaling[]): Strip {
+  const frames = runs.reduce((sum, run) => sum + run.to - run.from + 1, 0);
+  const strip: Strip = { x: [], ys: channels.map(() => []) };
+  const widthMs = (window.toMs - window.fromMs) / Math.max(1, columns);
+  for (const run of runs) {
+    breakLine(strip);
+    if (frames <= columns * RAW_FRAMES_PER_COLUMN) copyFrames(run, channels, strip);
+    else reduceFrames(run, widthMs, channels, strip);
+  }
+  return strip;
+}
+
+function breakLine(strip: Strip): void {
+  const last = strip.x.at(-1);
+  if (last === undefined) return;
+  strip.x.push(last);
+  for (const y of strip.ys) y.push(null);
+}
+
+function copyFrames(run: Run, channels: readonly Scaling[], strip: Strip): void {
+  for (let index = run.from; index <= run.to; index++) strip.x.push(run.ring.timeMs(index));
+  channels.forEach(({ scale, offset }, channel) => {
+    const y = strip.ys[channel]!;
+    for (let index = run.from; index <= run.to; index++) y.push(finite(run.ring.raw(index, channel) * scale + offset));
+  });
+}
+
+function reduceFrames(run: Run, widthMs: number, channels: readonly Scaling[], strip: Strip): void {
+  const { ring } = run;
+  let from = run.from;
+  while (from <= run.to) {
+    const endMs = (Math.floor(ring.timeMs(from) / widthMs) + 1) * widthMs;
+    let to = from;
+    while (to < run.to && ring.timeMs(to + 1) < endMs) to++;
+    strip.x.push(ring.timeMs(from), ring.timeMs(to));
+    for (let channel = 0; channel < channels.length; channel++) {
+      const { scale, offset } = channels[channel]!;
+      const [first, second] = extremes({ ring, from, to }, channel);
+      strip.ys[channel]!.push(finite(first * scale + offset), finite(second * scale + offset));
+    }
+    from = to + 1;
+  }
+}
+
+/** Minimum and maximum of the run, whichever came first; NaN if it holds no finite value. */
+function extremes({ ring, from, to }: Run, channel: number): [number, number] {
+  let low = Number.NaN;
+  let high = Number.NaN;
+  let lowAt = from;
+  let highAt = from;
+  for (let index = from; index <= to; index++) {
+    const value = ring.raw(index, channel);
+    if (!(value >= low)) {
+      if (Number.isNaN(value)) continue;
+      low = value;
+      lowAt = index;
+    }
+    if (!(value <= high)) {
+      high = value;
+      highAt = index;
+    }
+  }
+  return lowAt <= highAt ? [low, high] : [high, low];
+}
+
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}

@@ -1,0 +1,133 @@
+import type { FrameRing } from "./ring";
+import type { EpochTrace } from "./trace";
+
+/** A stretch of time, UTC ms. */
+export interface Window {
+  fromMs: number;
+  toMs: number;
+}
+
+/** Frames [from, to] of one ring that follow each other without a hole. */
+export interface Run {
+  ring: FrameRing;
+  from: number;
+  to: number;
+}
+
+/** What is to be marked beside the trace: frames that are not there, or a restart. */
+export interface Mark extends Window {
+  kind: "lost" | "missing" | "restart";
+  epoch: bigint;
+  /** First index concerned, and how many. */
+  index: number;
+  count: number;
+  /** Why, if it was declared. */
+  reason: string;
+}
+
+/**
+ * The runs of frames in a window, oldest first and strictly forward in time, with one frame beyond each edge so
+ * that the line reaches it. Where the clock was set back, the later frames win.
+ */
+export function runsIn(epochs: readonly EpochTrace[], window: Window): Run[] {
+  const runs: Run[] = [];
+  let before = Number.POSITIVE_INFINITY;
+  for (let e = epochs.length - 1; e >= 0; e--) {
+    const ring = epochs[e]!.ring;
+    if (!ring) continue;
+    before = collect(ring, window, before, runs);
+    if (before < window.fromMs) break;
+  }
+  return runs.reverse();
+}
+
+/** Add the ring's runs in the window, newest first; returns the time of the oldest frame taken. */
+function collect(ring: FrameRing, window: Window, before: number, runs: Run[]): number {
+  const oldest = ring.oldest;
+  let to = -1;
+  let index = ring.newest;
+  for (; index >= oldest; index--) {
+    const usable = ring.has(index) && ring.timeMs(index) < before;
+    if (!usable) {
+      if (to >= 0) runs.push({ ring, from: index + 1, to });
+      to = -1;
+      continue;
+    }
+    before = ring.timeMs(index);
+    if (before > window.toMs) {
+      to = index;
+      continue;
+    }
+    if (to < 0) to = index;
+    else if (ring.timeMs(to) > window.toMs && to > index + 1) to = index + 1;
+    if (before < window.fromMs) break;
+  }
+  if (to >= 0) runs.push({ ring, from: Math.max(index, oldest), to });
+  return before;
+}
+
+/** Gaps, holes and restarts in a window. */
+export function marksIn(epochs: readonly EpochTrace[], window: Window): Mark[] {
+  const marks: Mark[] = [];
+  epochs.forEach((part, position) => {
+    const { ring, epoch } = part;
+    if (!ring) return;
+    for (const gap of part.gaps) {
+      marks.push({ ...extent(ring, gap.index, gap.count), kind: "lost", epoch, index: gap.index, count: gap.count, reason: gap.reason });
+    }
+    for (const hole of part.coverage.holesAfter(ring.oldest)) {
+      const count = hole.end - hole.start;
+      marks.push({ ...extent(ring, hole.start, count), kind: "missing", epoch, index: hole.start, count, reason: "" });
+    }
+    if (position > 0) marks.push(restart(part));
+  });
+  return marks.filter((mark) => mark.toMs >= window.fromMs && mark.fromMs <= window.toMs);
+}
+
+/** Each frame owns half a period on either side of its instant. */
+function extent(ring: FrameRing, index: number, count: number): Window {
+  const half = (ring.periodMs ?? 0) / 2;
+  return { fromMs: ring.expectedMs(index) - half, toMs: ring.expectedMs(index + count) - half };
+}
+
+function restart(part: EpochTrace): Mark {
+  const index = part.coverage.ranges[0]?.start ?? 0;
+  const atMs = part.ring!.expectedMs(index);
+  return { kind: "restart", epoch: part.epoch, index, count: 0, reason: "", fromMs: atMs, toMs: atMs };
+}
+
+/** A frame that is here, and its instant. */
+export interface Frame {
+  ring: FrameRing;
+  epoch: bigint;
+  index: number;
+  atMs: number;
+}
+
+/** The frame nearest to a moment, or null if there is none at all. */
+export function nearestFrame(epochs: readonly EpochTrace[], atMs: number): Frame | null {
+  let best: Frame | null = null;
+  for (const { ring, epoch } of epochs) {
+    if (!ring) continue;
+    for (let index = ring.newest; index >= ring.oldest; index--) {
+      if (!ring.has(index)) continue;
+      const time = ring.timeMs(index);
+      if (!best || Math.abs(time - atMs) < Math.abs(best.atMs - atMs)) best = { ring, epoch, index, atMs: time };
+      if (time < atMs) break;
+    }
+  }
+  return best;
+}
+
+/** The frame `step` frames after (before, if negative) the given one, stopping at what is held. */
+export function neighbour(frame: Frame, step: number): Frame {
+  const direction = Math.sign(step);
+  let index = frame.index;
+  for (let left = Math.abs(step); left > 0; left--) {
+    let next = index + direction;
+    while (next >= frame.ring.oldest && next <= frame.ring.newest && !frame.ring.has(next)) next += direction;
+    if (!frame.ring.has(next)) break;
+    index = next;
+  }
+  return { ...frame, index, atMs: frame.ring.timeMs(index) };
+}

@@ -1,0 +1,28 @@
+import { make, setAttribute, setText } from "./dom";
+
+/** What stands in the way of a live trace; `blank`: there is no trace at all to look at. */
+export interface Trouble {
+  id: string;
+  title: string;
+  words: string;
+}
+
+/** Says over an empty scope, or on a strip above a full one, what is the matter. */
+export class Notice {
+  readonly root: HTMLElement;
+  private readonly title = make("strong", {});
+  private readonly words = make("span", {});
+
+  constructor() {
+    this.root = make("div", { class: "notice", role: "status", "data-testid": "notice", hidden: "" }, this.title, this.words);
+  }
+
+  show(trouble: Trouble | null, blank: boolean): void {
+    this.root.hidden = trouble === null;
+    setAttribute(this.root, "data-trouble", trouble?.id ?? null);
+    this.root.classList.toggle("blank", blank);
+    if (!trouble) return;
+    setText(this.title, trouble.title);
+    setText(this.words, trouble.words);
+  }
+}

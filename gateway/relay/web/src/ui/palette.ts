@@ -1,0 +1,30 @@
+/** The colours of the style sheet that the canvases need. */
+export interface Palette {
+  text: string;
+  faint: string;
+  grid: string;
+  lost: string;
+  missing: string;
+  traces: string[];
+}
+
+const TRACES = 8;
+
+/** The palette of the theme that is in force. */
+export function readPalette(): Palette {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
+  return {
+    text: colour("text"),
+    faint: colour("faint"),
+    grid: colour("grid"),
+    lost: colour("lost"),
+    missing: colour("missing"),
+    traces: Array.from({ length: TRACES }, (_, i) => colour(`trace-${i + 1}`)),
+  };
+}
+
+/** The colour of a channel's trace. */
+export function traceColour(palette: Palette, channel: number): string {
+  return palette.traces[channel % palette.traces.length]!;
+}

@@ -1,0 +1,114 @@
+import {
+  formatCount,
+  formatDate,
+  formatDuration,
+  formatRate,
+  formatTime,
+  formatZone,
+  timeDecimals,
+  type Zone,
+} from "../core/format";
+import type { Account } from "../core/trace";
+import { make, setAttribute, setText } from "./dom";
+import { describeMark } from "./marks";
+import type { Reading } from "./scope";
+
+/** The line at the bottom: what the cursor reads. */
+export class Readout {
+  readonly root: HTMLElement;
+  private readonly time = make("span", { class: "cursor-time", "data-testid": "cursor-time" });
+  private readonly date = make("span", { class: "cursor-date" });
+  private readonly index = make("span", { class: "cursor-index", "data-testid": "cursor-index" });
+  private readonly hint = make("span", { class: "hint" }, "Point at the trace to read a sample. Space pauses.");
+
+  constructor() {
+    this.root = make("footer", { class: "readout", "data-testid": "readout" }, this.time, this.date, this.index, this.hint);
+    this.show(null, "utc");
+  }
+
+  show(reading: Reading | null, zone: Zone): void {
+    this.hint.hidden = reading !== null;
+    this.time.hidden = this.date.hidden = this.index.hidden = reading === null;
+    setAttribute(this.root, "data-index", reading?.frame ? String(reading.frame.index) : null);
+    setAttribute(this.root, "data-utc-ms", reading?.frame ? reading.frame.atMs.toFixed(3) : null);
+    setAttribute(this.root, "data-gap", reading?.mark ? reading.mark.reason || reading.mark.kind : null);
+    if (!reading) return;
+    setText(this.time, formatTime(reading.atMs, zone, timeDecimals(reading.periodMs)));
+    setText(this.date, `${formatDate(reading.atMs, zone)} ${formatZone(reading.atMs, zone)}`);
+    setText(this.index, reading.mark ? describeMark(reading.mark) : `frame ${formatCount(reading.frame?.index ?? 0)}`);
+  }
+}
+
+/** The figures that say how the stream does. */
+export interface Figures {
+  /** Hz; null while not known. */
+  measured: number | null;
+  nominal: number | null;
+  /** Age of the newest frame on arrival, by this computer's clock, ms. */
+  delayMs: number | null;
+  /** Bound of the device's clock error, ns; null if it is not synchronised, undefined if nothing is known. */
+  clockErrorNs: number | null | undefined;
+  account: Account;
+}
+
+/** Beyond this an age says only that the clocks differ. */
+const PLAUSIBLE_DELAY_MS = 60_000;
+
+/** Rate, delay, clock and losses, as a list of terms. */
+export class Metrics {
+  private readonly rate: HTMLElement;
+  private readonly delay: HTMLElement;
+  private readonly clock: HTMLElement;
+  private readonly lost: HTMLElement;
+  private readonly reasons = make("span", { class: "reasons", "data-testid": "lost-reasons" });
+
+  constructor(list: HTMLElement) {
+    this.rate = term(list, "Rate", "rate", "Frames a second as they arrive here, of the nominal rate");
+    this.delay = term(list, "Delay", "delay", "Age of the newest sample on arrival, by the clocks of device and this computer");
+    this.clock = term(list, "Clock", "clock", "Bound of the error of the device's clock");
+    this.lost = term(list, "Lost", "lost", "Frames declared lost, or not received, since this page began to listen");
+    this.lost.after(this.reasons);
+  }
+
+  show(figures: Figures): void {
+    setText(this.rate, rateWords(figures));
+    setText(this.delay, delayWords(figures.delayMs));
+    setText(this.clock, clockWords(figures.clockErrorNs));
+    const { lost, missing, undecodable } = figures.account;
+    const total = [...lost.values()].reduce((sum, count) => sum + count, missing);
+    setText(this.lost, formatCount(total));
+    setAttribute(this.lost, "data-count", String(total));
+    setAttribute(this.lost, "data-health", total + undecodable > 0 ? "bad" : "good");
+    setText(this.reasons, reasonWords(lost, missing, undecodable));
+  }
+}
+
+function term(list: HTMLElement, name: string, id: string, title: string): HTMLElement {
+  const value = make("span", { "data-testid": id }, "—");
+  list.append(make("div", { title }, make("dt", {}, name), make("dd", {}, value)));
+  return value;
+}
+
+function rateWords({ measured, nominal }: Figures): string {
+  const now = measured === null ? "—" : formatRate(measured);
+  return nominal === null ? now : `${now} / ${formatRate(nominal)}`;
+}
+
+function delayWords(delayMs: number | null): string {
+  if (delayMs === null) return "—";
+  if (delayMs < -20 || delayMs > PLAUSIBLE_DELAY_MS) return "clocks differ";
+  return formatDuration(Math.max(0, delayMs));
+}
+
+function clockWords(errorNs: number | null | undefined): string {
+  if (errorNs === undefined) return "—";
+  if (errorNs === null) return "not synchronised";
+  return errorNs < 1e6 ? `± ${Math.max(1, Math.round(errorNs / 1000))} µs` : `± ${formatDuration(errorNs / 1e6)}`;
+}
+
+function reasonWords(lost: ReadonlyMap<string, number>, missing: number, undecodable: number): string {
+  const parts = [...lost].map(([reason, count]) => `${reason.replaceAll("_", " ")} ${formatCount(count)}`);
+  if (missing > 0) parts.push(`not received ${formatCount(missing)}`);
+  if (undecodable > 0) parts.push(`undecodable messages ${formatCount(undecodable)}`);
+  return parts.join(", ");
+}
