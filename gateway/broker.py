@@ -17,7 +17,7 @@ from amqtt.session import Session
 from gateway.errors import ListenError
 
 
-class _Broker(Broker):
+class _Broker(Broker):  # type: ignore[misc]
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session
     ) -> None:

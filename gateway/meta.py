@@ -41,7 +41,7 @@ def latest_of(stream: Stream, batch: Batch) -> dict[str, Any]:
         "t": instant.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "e": batch.epoch,
         "i": batch.end - 1,
-        "values": {channel.name: raw * channel.scale + channel.offset for channel, raw in values},
+        "values": {channel.name: float(f"{raw * channel.scale + channel.offset:.9g}") for channel, raw in values},
         "units": {channel.name: channel.unit for channel in stream.channels},
     }
 

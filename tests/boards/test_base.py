@@ -31,7 +31,7 @@ class Counter(PolledSource):
         self._raise_if_gone()
         super().open()
 
-    def read_raw(self, channel: Channel) -> int:  # noqa: ARG002
+    def read_raw(self, channel: Channel) -> int:
         self._raise_if_gone()
         time.sleep(self.delays.pop(len(self.read_at), 0))
         self.read_at.append((self.next_due_ns, time.monotonic_ns()))

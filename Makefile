@@ -1,0 +1,55 @@
+# Headwater. `make help` lists every target.
+
+SHELL := /bin/bash
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types pytest page bench lock format wheel clean
+
+help: ## list every target
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/run.stamp page ## a simulated board, a broker, the relay and the page: one command (ARGS="--port 8081")
+	@exec $(VENV)/bin/headwater demo $(ARGS)
+
+test: $(VENV)/test.stamp page ## lint, types, Python tests and page tests
+	@$(MAKE) --no-print-directory lint types
+	$(PYTHON) deploy/build_page.py --check
+	$(PYTHON) -m pytest $(ARGS)
+
+lint: $(VENV)/test.stamp ## ruff
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types: $(VENV)/test.stamp ## mypy --strict
+	$(PYTHON) -m mypy
+
+pytest: $(VENV)/test.stamp page ## the Python tests alone (ARGS="tests/gateway -k codec")
+	$(PYTHON) -m pytest $(ARGS)
+
+bench: $(VENV)/test.stamp ## measure, print and write bench-results/*.json
+	$(PYTHON) -m tests.bench $(ARGS)
+
+page: $(VENV)/run.stamp ## build the browser's page, if its sources changed
+	@$(PYTHON) deploy/build_page.py 2>&1 | grep -v 'the page is in' || true
+
+wheel: $(VENV)/run.stamp ## build the wheel and the source archive into dist/
+	$(PYTHON) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+format: $(VENV)/test.stamp ## let ruff format the code
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+lock: $(VENV)/test.stamp ## resolve the newest versions into requirements*.lock
+	deploy/lock.sh
+
+clean: ## remove what was installed and built here
+	rm -rf $(VENV) build dist bench-results gateway/relay/web/dist gateway/relay/web/node_modules
+
+$(VENV)/run.stamp: requirements.lock pyproject.toml deploy/setup.sh
+	@deploy/setup.sh run
+
+$(VENV)/test.stamp: requirements-test.lock $(VENV)/run.stamp
+	@deploy/setup.sh test

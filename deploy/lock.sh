@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Resolves the newest versions that pyproject.toml admits, for every platform, with their hashes, and names no
+# package registry: whoever installs uses their own.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+compile() {
+    .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --no-emit-find-links --upgrade --custom-compile-command "make lock" "$@"
+}
+
+compile pyproject.toml --group build --output-file requirements.lock
+compile pyproject.toml --group build --group test --constraint requirements.lock --output-file requirements-test.lock
