@@ -19,6 +19,10 @@ from gateway.topics import Topics
 HOST = "127.0.0.1"
 DEVICE = "demo"
 
+VOLT_PER_COUNT = 1.8 / 4095
+FRONT_END = {"scale": VOLT_PER_COUNT / 0.4, "offset": -0.9 / 0.4}
+"""The simulated ECG amplifier backwards: 0.4 V at the pin for 1 mV, 0 mV at 0.9 V."""
+
 
 @click.command(
     epilog="""\b
@@ -66,8 +70,8 @@ def _ecg(rate: str) -> dict[str, Any]:
         "name": "ecg",
         "rate": rate,
         "channel": [
-            {"name": "lead_i", "input": "P9_39", "unit": "mV", "scale": 0.0011, "offset": -1.65},
-            {"name": "respiration", "input": "P9_40", "unit": "V", "scale": 1.8 / 4095},
+            {"name": "lead_i", "input": "P9_39", "unit": "mV", **FRONT_END},
+            {"name": "respiration", "input": "P9_40", "unit": "V", "scale": VOLT_PER_COUNT},
         ],
     }
 

@@ -117,9 +117,13 @@ class Subscriber:
 
 
 class Hub:
-    """Which subscribers read which stream."""
+    """Which subscribers read which stream.
 
-    def __init__(self) -> None:
+    `on_behind` is called when a subscriber falls behind: call `pump()` now and then until it says that none is.
+    """
+
+    def __init__(self, on_behind: Callable[[], None]) -> None:
+        self._on_behind = on_behind
         self._readers: dict[str, dict[Subscriber, None]] = {}
         self._behind: dict[Subscriber, None] = {}
 
@@ -143,8 +147,13 @@ class Hub:
         """Offer the message to every reader of the stream."""
         for subscriber in self._readers.get(stream, ()):
             subscriber.offer(delivery)
-            if subscriber.behind:
-                self._behind[subscriber] = None
+            self.look_after(subscriber)
+
+    def look_after(self, subscriber: Subscriber) -> None:
+        """See to it that what waits for the subscriber is written in time."""
+        if subscriber.behind and subscriber not in self._behind:
+            self._behind[subscriber] = None
+            self._on_behind()
 
     def pump(self) -> bool:
         """Serve those who fell behind; whether any still is."""

@@ -50,16 +50,13 @@ class Viewer:
         if not self._transport.is_closing():
             self._transport.write(wire)
 
-    def tell(self, about: str, content: dict[str, Any]) -> None:
-        """Send a control message."""
-        self.subscriber.note(about, text_frame(content))
-
 
 class LiveOutlet:
     """All WebSocket viewers."""
 
-    def __init__(self, hub: Hub, catalogue: Catalogue, queue_bound: int) -> None:
-        self._hub = hub
+    def __init__(self, catalogue: Catalogue, queue_bound: int) -> None:
+        self._someone_behind = asyncio.Event()
+        self.hub = Hub(self._someone_behind.set)
         self._catalogue = catalogue
         self._queue_bound = queue_bound
         self._viewers: dict[Viewer, web.WebSocketResponse] = {}
@@ -72,12 +69,14 @@ class LiveOutlet:
         for viewer in self._viewers:
             stream = viewer.stream or ""
             if scope in ("", stream, stream.partition("/")[0]):
-                viewer.tell(content["type"], content)
+                self._tell(viewer, content["type"], content)
 
     async def pump(self) -> None:
         """Look after the viewers who fell behind, for as long as the relay runs."""
         while True:
-            self._hub.pump()
+            await self._someone_behind.wait()
+            if not self.hub.pump():
+                self._someone_behind.clear()
             await asyncio.sleep(PUMP_PERIOD_S)
 
     async def close(self) -> None:
@@ -99,8 +98,10 @@ class LiveOutlet:
         assert isinstance(transport, asyncio.WriteTransport)
         viewer = Viewer(transport, self._queue_bound)
         self._viewers[viewer] = websocket
-        viewer.tell("hello", {"type": "hello", "version": PROTOCOL_VERSION, "server": f"headwater {__version__}"})
-        viewer.tell("broker", self.broker)
+        self._tell(
+            viewer, "hello", {"type": "hello", "version": PROTOCOL_VERSION, "server": f"headwater {__version__}"}
+        )
+        self._tell(viewer, "broker", self.broker)
         try:
             wanted = request.query.get("stream")
             if wanted is not None:
@@ -126,9 +127,9 @@ class LiveOutlet:
                 self._subscribe(viewer, stream)
             case {"type": "unsubscribe"}:
                 self._leave(viewer)
-                viewer.tell("unsubscribed", {"type": "unsubscribed"})
+                self._tell(viewer, "unsubscribed", {"type": "unsubscribed"})
             case {"type": "ping"}:
-                viewer.tell("pong", {"type": "pong"})
+                self._tell(viewer, "pong", {"type": "pong"})
             case _:
                 self._refuse(viewer, "allowed: subscribe with a stream, unsubscribe, ping")
 
@@ -141,7 +142,8 @@ class LiveOutlet:
         self._leave(viewer)
         viewer.stream = stream
         known = self._catalogue.streams.get(f"{device}/{name}")
-        viewer.tell(
+        self._tell(
+            viewer,
             "subscribed",
             {
                 "type": "subscribed",
@@ -150,13 +152,17 @@ class LiveOutlet:
                 "status": self._catalogue.status(device),
             },
         )
-        self._hub.subscribe(stream, viewer.subscriber)
+        self.hub.subscribe(stream, viewer.subscriber)
+
+    def _tell(self, viewer: Viewer, about: str, content: dict[str, Any]) -> None:
+        viewer.subscriber.note(about, text_frame(content))
+        self.hub.look_after(viewer.subscriber)
 
     def _leave(self, viewer: Viewer) -> None:
         if viewer.stream is not None:
-            self._hub.unsubscribe(viewer.stream, viewer.subscriber)
+            self.hub.unsubscribe(viewer.stream, viewer.subscriber)
             viewer.subscriber.forget()
             viewer.stream = None
 
     def _refuse(self, viewer: Viewer, why: str) -> None:
-        viewer.tell("error", {"type": "error", "code": "bad_request", "message": why})
+        self._tell(viewer, "error", {"type": "error", "code": "bad_request", "message": why})

@@ -14,7 +14,6 @@ from gateway import __version__
 from gateway.config import RelayConfig
 from gateway.errors import ListenError
 from gateway.relay.catalogue import Catalogue
-from gateway.relay.hub import Hub
 from gateway.relay.ingest import Ingest
 from gateway.relay.live import LiveOutlet
 
@@ -36,8 +35,7 @@ class RelayService:
     def __init__(self, config: RelayConfig) -> None:
         self._config = config
         self._catalogue = Catalogue()
-        self._hub = Hub()
-        self._live = LiveOutlet(self._hub, self._catalogue, config.relay.queue)
+        self._live = LiveOutlet(self._catalogue, config.relay.queue)
         self._ingest: Ingest | None = None
         self._runner: web.AppRunner | None = None
         self._pump: asyncio.Task[None] | None = None
@@ -52,7 +50,7 @@ class RelayService:
             await self._runner.cleanup()
             reason = error.strerror or str(error)
             raise ListenError(f"relay.listen: cannot listen on {settings.listen}: {reason}") from None
-        self._ingest = Ingest(self._config.mqtt, self._catalogue, self._hub, self._live.announce)
+        self._ingest = Ingest(self._config.mqtt, self._catalogue, self._live.hub, self._live.announce)
         self._ingest.start()
         self._pump = asyncio.create_task(self._live.pump())
         log.info("relay: listening on http://%s", settings.listen)

@@ -1,0 +1,1 @@
+"""`make bench`: what Headwater costs and carries, measured."""

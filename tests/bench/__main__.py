@@ -1,0 +1,38 @@
+"""`python -m tests.bench [NAME …]`: run benchmarks, print their tables, write bench-results/NAME.json."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from tests.bench.report import Benchmark, machine, save
+
+BENCHMARKS = {
+    "chain": "the whole way of a sample: CPU on the device side, samples/s to a WebSocket subscriber",
+    "wire": "bytes a sample on the wire, by format",
+}
+"""Name to what it measures; the module is `tests.bench.<name>`, the function `benchmark`."""
+
+
+def main() -> int:
+    """Run what was asked for."""
+    listing = "\n".join(f"  {name:8} {what}" for name, what in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="make bench ARGS=…", epilog=listing, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], default=[], metavar="NAME")
+    parser.add_argument("--runs", type=int, default=3, help="repetitions; the medians are printed (default 3)")
+    options = parser.parse_args()
+    about = machine()
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    for name in options.names or BENCHMARKS:
+        benchmark: Benchmark = import_module(f"tests.bench.{name}").benchmark
+        report = benchmark(options.runs)
+        report.print()
+        print(f"  written to {save(name, report, about)}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
