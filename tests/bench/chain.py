@@ -44,7 +44,7 @@ def benchmark(runs: int) -> Report:
     report.notes = [
         f"Medians of {runs} runs of {SECONDS:g} s. us/k: microseconds of CPU for 1 000 samples that arrived.",
         "The device's CPU includes making the simulated signals. A sample is one value of one channel.",
-        "As fast as it goes: the board makes more than the chain carries; the rest is declared lost by the outbox.",
+        "As fast as it goes: the board makes more than the chain carries; the outbox declares the rest lost.",
     ]
     return report
 
