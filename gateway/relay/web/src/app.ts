@@ -232,13 +232,14 @@ export class App {
     this.tellLink();
     this.header.showBroker(this.broker);
     this.header.showDevice(this.online);
-    const measured = this.meter.rate(nowMs);
+    const account = this.scope.trace.account();
+    this.scope.tellReceived(account.received);
     this.metrics.show({
-      measured,
+      measured: this.meter.rate(nowMs),
       nominal: this.meta?.rate ?? null,
       delayMs: this.delayMs,
       clockErrorNs: this.newest?.clockErrorNs,
-      account: this.scope.trace.account(),
+      account,
     });
     this.notice.show(this.trouble(nowMs), this.scope.trace.newestMs === null);
   }

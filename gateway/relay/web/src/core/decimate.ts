@@ -15,7 +15,7 @@ export interface Strip {
 }
 
 /** Fewer frames than this for each pixel column are drawn as they are. */
-const RAW_FRAMES_PER_COLUMN = 2;
+const RAW_FRAMES_PER_COLUMN = 4;
 
 /**
  * The runs as a strip at most a few points a pixel column wide. Where there are many frames in a column, each

@@ -54,12 +54,7 @@ function collect(ring: FrameRing, window: Window, before: number, runs: Run[]): 
       continue;
     }
     before = ring.timeMs(index);
-    if (before > window.toMs) {
-      to = index;
-      continue;
-    }
-    if (to < 0) to = index;
-    else if (ring.timeMs(to) > window.toMs && to > index + 1) to = index + 1;
+    if (before > window.toMs || to < 0) to = index;
     if (before < window.fromMs) break;
   }
   if (to >= 0) runs.push({ ring, from: Math.max(index, oldest), to });

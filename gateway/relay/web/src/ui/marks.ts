@@ -6,7 +6,8 @@ import type { Palette } from "./palette";
 
 /** A gap of one frame must still be seen. */
 const LEAST_WIDTH_PX = 2;
-const LABEL_ROOM_PX = 6;
+const MARGIN_PX = 6;
+const FONT_PX = 11;
 
 /** Shade the frames that are not there, behind the trace. */
 export function shadeMarks(plot: uPlot, marks: readonly Mark[], palette: Palette): void {
@@ -19,28 +20,43 @@ export function shadeMarks(plot: uPlot, marks: readonly Mark[], palette: Palette
   for (const mark of marks) {
     const [x, wide] = extent(plot, mark);
     if (mark.kind === "restart") dashedLine(ctx, x, top, height, palette.faint);
-    else shade(ctx, { x, y: top, width: wide, height }, mark.kind === "lost" ? palette.lost : palette.missing);
+    else shade(ctx, { x, y: top, width: wide, height }, mark.kind === "lost" ? palette.lost : palette.faint);
   }
   ctx.restore();
 }
 
-/** Name the marks at the top of the panel, where there is room. */
+/** Name the marks at the top of the panel: along it where there is room, else downwards. */
 export function labelMarks(plot: uPlot, marks: readonly Mark[], palette: Palette): void {
-  const { ctx } = plot;
-  const ratio = devicePixelRatio;
+  const { ctx, bbox } = plot;
   ctx.save();
-  ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
-  ctx.textBaseline = "top";
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.font = `600 ${FONT_PX * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "middle";
   for (const mark of marks) {
     const [x, wide] = extent(plot, mark);
-    const text = describeMark(mark);
-    const room = mark.kind === "restart" ? Number.POSITIVE_INFINITY : wide - 2 * LABEL_ROOM_PX * ratio;
-    const from = Math.max(x, plot.bbox.left) + LABEL_ROOM_PX * ratio;
-    const short = mark.kind === "lost" ? mark.reason : text;
-    const label = [text, short].find((words) => ctx.measureText(words).width <= room);
-    if (!label || from + ctx.measureText(label).width > plot.bbox.left + plot.bbox.width) continue;
-    ctx.fillStyle = { lost: palette.lost, missing: palette.missing, restart: palette.faint }[mark.kind];
-    ctx.fillText(label, from, plot.bbox.top + LABEL_ROOM_PX * ratio);
+    ctx.fillStyle = { lost: palette.lost, missing: palette.soft, restart: palette.soft }[mark.kind];
+    label(ctx, describeMark(mark), { x, y: bbox.top, width: wide, height: bbox.height });
+  }
+  ctx.restore();
+}
+
+function label(ctx: CanvasRenderingContext2D, text: string, { x, y, width, height }: Box): void {
+  const margin = MARGIN_PX * devicePixelRatio;
+  const line = FONT_PX * devicePixelRatio;
+  const long = ctx.measureText(text).width + 2 * margin;
+  ctx.save();
+  if (long <= width) {
+    ctx.translate(x + (width - long) / 2 + margin, y + margin + line / 2);
+    ctx.fillText(text, 0, 0);
+  } else if (long <= height) {
+    // A band too narrow to write in has its name beside it.
+    const across = width >= line + margin ? x + width / 2 : x + width + line;
+    ctx.translate(across, y + margin);
+    ctx.rotate(Math.PI / 2);
+    ctx.fillText(text, 0, 0);
   }
   ctx.restore();
 }
@@ -67,13 +83,11 @@ interface Box {
 }
 
 function shade(ctx: CanvasRenderingContext2D, { x, y, width, height }: Box, colour: string): void {
-  ctx.globalAlpha = 0.14;
-  ctx.fillStyle = colour;
-  ctx.fillRect(x, y, width, height);
-  ctx.globalAlpha = 0.55;
-  ctx.strokeStyle = colour;
-  ctx.lineWidth = devicePixelRatio;
   ctx.save();
+  ctx.fillStyle = ctx.strokeStyle = colour;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.globalAlpha = 0.14;
+  ctx.fillRect(x, y, width, height);
   ctx.beginPath();
   ctx.rect(x, y, width, height);
   ctx.clip();
@@ -87,7 +101,6 @@ function shade(ctx: CanvasRenderingContext2D, { x, y, width, height }: Box, colo
   ctx.globalAlpha = 0.25;
   ctx.stroke();
   ctx.restore();
-  ctx.globalAlpha = 1;
 }
 
 function dashedLine(ctx: CanvasRenderingContext2D, x: number, y: number, height: number, colour: string): void {

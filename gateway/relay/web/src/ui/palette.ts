@@ -1,10 +1,9 @@
 /** The colours of the style sheet that the canvases need. */
 export interface Palette {
-  text: string;
+  soft: string;
   faint: string;
   grid: string;
   lost: string;
-  missing: string;
   traces: string[];
 }
 
@@ -15,11 +14,10 @@ export function readPalette(): Palette {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
   return {
-    text: colour("text"),
+    soft: colour("soft"),
     faint: colour("faint"),
     grid: colour("grid"),
     lost: colour("lost"),
-    missing: colour("missing"),
     traces: Array.from({ length: TRACES }, (_, i) => colour(`trace-${i + 1}`)),
   };
 }

@@ -15,6 +15,11 @@ const EDGE_PX = 10;
 const TIME_AXIS_PX = 30;
 const BARE_AXIS_PX = 4;
 const TICK_APART_PX = 92;
+const LABEL_HALF_PX = 34;
+const LINE_PX = 1.5;
+/** Without a graphics processor a hairline costs a fraction of a wider line: beyond so many points there is nothing but hairlines. */
+const HAIRLINE_FROM_POINTS = 8000;
+const HAIRLINE_PX = 1;
 const FONT = "11px system-ui, sans-serif";
 
 /** One drawing of all the panels. */
@@ -74,8 +79,10 @@ export class Panels {
   draw({ window, strip, marks, nowMs }: Picture): void {
     this.window = window;
     this.marks = marks;
+    const width = strip.x.length * this.panels.length > HAIRLINE_FROM_POINTS ? HAIRLINE_PX : LINE_PX;
     this.panels.forEach(({ plot, range }, channel) => {
       const values = strip.ys[channel] ?? [];
+      plot.series[1]!.width = width;
       const { low, high } = range.follow(spanOf(values), nowMs);
       plot.batch(() => {
         plot.setData([strip.x, values], false);
@@ -166,11 +173,11 @@ export class Panels {
           font: FONT,
           grid: line,
           ticks: { show: false },
-          space: 26,
+          space: 22,
           values: (_plot, ticks) => ticks.map((tick) => String(Number(tick.toPrecision(6))).replace("-", "−")),
         },
       ],
-      series: [{}, { stroke: colour, width: 1.5, points: { size: 4, fill: colour, stroke: colour } }],
+      series: [{}, { stroke: colour, width: LINE_PX, points: { size: 4, fill: colour, stroke: colour } }],
       hooks: {
         drawClear: [(plot) => shadeMarks(plot, this.marks, this.palette)],
         draw: [(plot) => position === 0 && labelMarks(plot, this.marks, this.palette)],
@@ -184,6 +191,7 @@ export class Panels {
 
   private tickLabels(plot: uPlot, ticks: number[]): string[] {
     const decimals = this.ticks(plot).stepMs < 1000 ? 1 : 0;
-    return ticks.map((tick) => formatTime(tick, this.zone, decimals));
+    const last = plot.bbox.width / devicePixelRatio + EDGE_PX - LABEL_HALF_PX;
+    return ticks.map((tick) => (plot.valToPos(tick, "x") > last ? "" : formatTime(tick, this.zone, decimals)));
   }
 }

@@ -121,6 +121,11 @@ export class Scope {
     this.redraw();
   }
 
+  /** Say how many frames came, drawn or not. */
+  tellReceived(frames: number): void {
+    setAttribute(this.root, "data-received", String(frames));
+  }
+
   redraw(): void {
     this.dirty = true;
   }

@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest";
+
+import { decimate, type Strip } from "../../src/core/decimate";
+import { Trace } from "../../src/core/trace";
+import { runsIn, type Window } from "../../src/core/view";
+import type { Message } from "../../src/wire/message";
+import { batch, gap, generator, ramp } from "../make";
+
+const AS_IS = [{ scale: 1, offset: 0 }];
+
+function stripOf(messages: readonly Message[], window: Window, columns: number, channels = AS_IS): Strip {
+  const trace = new Trace(1_000_000);
+  for (const message of messages) trace.accept(message);
+  return decimate(runsIn(trace.epochs, window), window, columns, channels);
+}
+
+describe("decimate", () => {
+  it("draws few frames as they are, in physical units", () => {
+    const strip = stripOf([batch(0, [1, 2, 3])], { fromMs: 0, toMs: 2 }, 100, [{ scale: 0.5, offset: 10 }]);
+    expect(strip).toEqual({ x: [0, 1, 2], ys: [[10.5, 11, 11.5]] });
+  });
+
+  it("breaks the line at a gap and never draws across it", () => {
+    const strip = stripOf([ramp(0, 3), gap(3, 3), ramp(6, 9)], { fromMs: 0, toMs: 9 }, 100);
+    expect(strip.ys[0]).toEqual([0, 1, 2, null, 6, 7, 8]);
+    const many = stripOf([ramp(0, 5000), gap(5000, 100), ramp(5100, 10_000)], { fromMs: 0, toMs: 10_000 }, 100);
+    const at = many.ys[0]!.indexOf(null);
+    expect([many.x[at - 1], many.x[at + 1]]).toEqual([4999, 5100]);
+    expect(many.ys[0]!.filter((y) => y === null)).toHaveLength(1);
+  });
+
+  it("loses no spike, wherever it stands", () => {
+    const random = generator(3);
+    for (let round = 0; round < 50; round++) {
+      const values = new Array<number>(20_000).fill(0);
+      const up = Math.floor(random() * 20_000);
+      const down = Math.floor(random() * 20_000);
+      values[up] = 1000;
+      values[down] = -1000;
+      const { ys } = stripOf([batch(0, values)], { fromMs: 0, toMs: 20_000 }, 150);
+      expect(ys[0]).toContain(-1000);
+      expect(up === down || ys[0]!.includes(1000)).toBe(true);
+    }
+  });
+
+  it("keeps each column's extremes, as a look at every frame finds them", () => {
+    const random = generator(5);
+    const values = Array.from({ length: 9000 }, () => Math.floor(random() * 4000));
+    const { x, ys } = stripOf([batch(0, values)], { fromMs: 0, toMs: 9000 }, 90);
+    for (let i = 0; i < x.length; i += 2) {
+      const inside = values.slice(x[i]!, x[i + 1]! + 1);
+      const drawn = [ys[0]![i]!, ys[0]![i + 1]!].sort((a, b) => a - b);
+      expect(drawn).toEqual([Math.min(...inside), Math.max(...inside)]);
+    }
+  });
+
+  it("draws at most two points a column, and never back in time", () => {
+    const { x } = stripOf([ramp(0, 20_000)], { fromMs: 0, toMs: 20_000 }, 200);
+    expect(x.length).toBeLessThanOrEqual(2 * 201);
+    expect(x.every((at, i) => i === 0 || at >= x[i - 1]!)).toBe(true);
+  });
+
+  it("draws the same columns while the window moves on: nothing shimmers", () => {
+    const random = generator(9);
+    const messages = [batch(0, Array.from({ length: 10_000 }, () => Math.floor(random() * 4000)))];
+    const inner = ({ x, ys }: Strip) => x.map((at, i) => [at, ys[0]![i]]).filter(([at]) => at! > 2000 && at! < 4000);
+    const first = stripOf(messages, { fromMs: 0, toMs: 6000 }, 60);
+    const second = stripOf(messages, { fromMs: 33, toMs: 6033 }, 60);
+    expect(inner(second)).toEqual(inner(first));
+  });
+
+  it("breaks the line at a value that is not finite", () => {
+    const strip = stripOf([batch(0, [1, 0, 3], { data: Float32Array.from([1, Number.NaN, 3]) })], { fromMs: 0, toMs: 2 }, 100);
+    expect(strip.ys[0]).toEqual([1, null, 3]);
+    const values = Float64Array.from({ length: 1000 }, (_, i) => (i < 500 ? Number.NaN : i));
+    const { ys } = stripOf([batch(0, [...values], { data: values })], { fromMs: 0, toMs: 1000 }, 10);
+    expect(ys[0]!.slice(0, 2)).toEqual([null, null]);
+    expect(ys[0]!.at(-1)).toBe(999);
+  });
+});
