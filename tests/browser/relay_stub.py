@@ -26,16 +26,18 @@ DIST = Path(__file__).parents[2] / "gateway" / "relay" / "web" / "dist"
 STREAM = "demo/ecg"
 RATE = 500
 BATCH = 50
-GAP_EVERY = 1500
-"""In each so many frames, [GAP_FROM, GAP_TO) are declared lost. All are multiples of BATCH."""
-GAP_FROM = 700
-GAP_TO = 850
-REASON = "overrun"
 EPOCH = (3 << 32) | 0x5EED
 
+GAP_EVERY = 1500
+GAP_FROM = 700
+GAP_COUNT = 150
+"""Of each GAP_EVERY frames these are declared lost. All three are multiples of BATCH."""
+
+SCALES = (0.0011, 0.001)
+OFFSETS = (-1.65, -2.0)
 CHANNELS = [
-    {"name": "lead_i", "unit": "mV", "scale": 0.0011, "offset": -1.65, "input": "P9_39"},
-    {"name": "respiration", "unit": "l/s", "scale": 0.001, "offset": -2.0, "input": "P9_40"},
+    {"name": "lead_i", "unit": "mV", "scale": SCALES[0], "offset": OFFSETS[0], "input": "P9_39"},
+    {"name": "respiration", "unit": "l/s", "scale": SCALES[1], "offset": OFFSETS[1], "input": "P9_40"},
 ]
 META: dict[str, Any] = {
     "v": 1,
@@ -52,63 +54,57 @@ POLICY = (
 )
 """The strictest Content-Security-Policy that a server might send: the page must live with it."""
 
+WAVES = (
+    (0.18, 0.16, 0.025),
+    (-0.12, 0.235, 0.009),
+    (1.15, 0.26, 0.011),
+    (-0.22, 0.285, 0.010),
+    (0.3, 0.46, 0.045),
+)
+"""Height in mV, place and width in s of P, Q, R, S and T in a beat of 0.8 s."""
+
 
 def raw_frames(first: int, count: int) -> NDArray[np.int16]:
-    """What is sent for frames first … first + count - 1: 12-bit counts of an ECG and a breath, (count, 2)."""
+    """What is sent for `count` frames from `first` on: counts of an ECG and of a breath, shape (count, 2)."""
     seconds = np.arange(first, first + count) / RATE
     beat = seconds % 0.8
-    waves = (
-        (0.18, 0.16, 0.025),
-        (-0.12, 0.235, 0.009),
-        (1.15, 0.26, 0.011),
-        (-0.22, 0.285, 0.010),
-        (0.3, 0.46, 0.045),
-    )
-    ecg = sum(height * np.exp(-(((beat - at) / width) ** 2) / 2) for height, at, width in waves)
+    ecg = sum(height * np.exp(-(((beat - at) / width) ** 2) / 2) for height, at, width in WAVES)
     breath = 0.6 * np.sin(2 * math.pi * seconds / 4)
-    physical = np.stack([ecg, breath], axis=1)
-    scale = np.array([channel["scale"] for channel in CHANNELS])
-    offset = np.array([channel["offset"] for channel in CHANNELS])
-    raw: NDArray[np.int16] = np.rint((physical - offset) / scale).astype(np.int16)
+    raw: NDArray[np.int16] = np.rint((np.stack([ecg, breath], axis=1) - OFFSETS) / SCALES).astype(np.int16)
     return raw
-
-
-def physical(index: int) -> list[float]:
-    """The physical values of one frame."""
-    raw = raw_frames(index, 1)[0]
-    return [
-        float(value) * float(str(channel["scale"])) + float(str(channel["offset"]))
-        for value, channel in zip(raw, CHANNELS, strict=True)
-    ]
-
-
-def is_lost(index: int) -> bool:
-    """Whether the frame is in a declared gap."""
-    return GAP_FROM <= index % GAP_EVERY < GAP_TO
 
 
 class RelayStub:
     """The server, in a thread of its own; may be stopped and started again on its port, with the same epoch."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        """`prefix`: the path below which a reverse proxy would show it, such as `/lab/scope`."""
+        self.prefix = prefix
         self.start_ns = time.time_ns()
         self.port = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._halt: asyncio.Event | None = None
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._halt = asyncio.Event()
 
     @property
     def url(self) -> str:
         """Where the page is."""
-        return f"http://127.0.0.1:{self.port}/"
+        return f"http://127.0.0.1:{self.port}{self.prefix}/"
 
     def utc_ns(self, index: int) -> int:
         """When a frame was taken."""
         return self.start_ns + index * 1_000_000_000 // RATE
 
+    def physical(self, index: int) -> list[float]:
+        """The physical values of one frame."""
+        raw = raw_frames(index, 1)[0]
+        return [float(value) * scale + offset for value, scale, offset in zip(raw, SCALES, OFFSETS, strict=True)]
+
     def start(self) -> None:
         """Serve; returns when the port listens."""
         ready = threading.Event()
+        self._halt = asyncio.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), daemon=True)
         self._thread.start()
         if not ready.wait(10):
@@ -116,13 +112,12 @@ class RelayStub:
 
     def stop(self) -> None:
         """Close all connections and the port."""
-        if self._loop and self._halt and self._thread:
+        if self._loop and self._thread:
             self._loop.call_soon_threadsafe(self._halt.set)
             self._thread.join(10)
 
     async def _serve(self, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
-        self._halt = asyncio.Event()
         app = web.Application()
         app.add_routes(
             [
@@ -132,17 +127,20 @@ class RelayStub:
                 web.static("/", DIST),
             ]
         )
-        app.on_response_prepare.append(self._policy)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        app.on_response_prepare.append(self._add_policy)
+        outer = web.Application()
+        if self.prefix:
+            outer.add_subapp(self.prefix, app)
+        runner = web.AppRunner(outer if self.prefix else app, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True)
-        await site.start()
+        await web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True).start()
         self.port = runner.addresses[0][1]
         ready.set()
         await self._halt.wait()
+        await asyncio.gather(*(socket.close(code=1012) for socket in self._sockets))
         await runner.cleanup()
 
-    async def _policy(self, _request: web.Request, response: web.StreamResponse) -> None:
+    async def _add_policy(self, _request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Content-Security-Policy"] = POLICY
 
     async def _index(self, _request: web.Request) -> web.FileResponse:
@@ -162,55 +160,50 @@ class RelayStub:
     async def _live(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        await socket.send_json({"type": "hello", "version": 1, "server": "headwater stub"})
-        await socket.send_json({"type": "broker", "connected": True})
+        self._sockets.add(socket)
         sender: asyncio.Task[None] | None = None
-        assert self._halt is not None
-        closer = asyncio.create_task(self._close_at_halt(socket))
         try:
+            await socket.send_json({"type": "hello", "version": 1, "server": "stand-in"})
+            await socket.send_json({"type": "broker", "connected": True})
             async for message in socket:
                 if message.type is not WSMsgType.TEXT:
                     continue
-                request_ = json.loads(message.data)
-                if request_["type"] == "ping":
-                    await socket.send_json({"type": "pong"})
-                elif request_["type"] == "subscribe" and request_["stream"] != STREAM:
-                    await socket.send_json(
-                        {"type": "error", "code": "unknown_stream", "message": f"no stream {request_['stream']}"}
-                    )
-                elif request_["type"] == "subscribe":
-                    await socket.send_json(
-                        {"type": "subscribed", "stream": STREAM, "meta": META, "status": STATUS}
-                    )
+                wish = json.loads(message.data)
+                await socket.send_json(self._answer(wish))
+                if wish["type"] == "subscribe" and sender:
+                    sender.cancel()
+                if wish == {"type": "subscribe", "stream": STREAM}:
                     sender = asyncio.create_task(self._send(socket))
         finally:
-            closer.cancel()
+            self._sockets.discard(socket)
             if sender:
                 sender.cancel()
         return socket
 
-    async def _close_at_halt(self, socket: web.WebSocketResponse) -> None:
-        assert self._halt is not None
-        await self._halt.wait()
-        await socket.close(code=1012)
+    def _answer(self, wish: dict[str, Any]) -> dict[str, Any]:
+        if wish["type"] == "ping":
+            return {"type": "pong"}
+        if wish["stream"] != STREAM:
+            return {"type": "error", "code": "unknown_stream", "message": f"there is no stream {wish['stream']}"}
+        return {"type": "subscribed", "stream": STREAM, "meta": META, "status": STATUS}
 
     async def _send(self, socket: web.WebSocketResponse) -> None:
         codec = CborCodec()
         index = (time.time_ns() - self.start_ns) * RATE // 1_000_000_000 // BATCH * BATCH
         with contextlib.suppress(ConnectionError):
             while True:
-                due = self.utc_ns(index + BATCH) - time.time_ns()
-                await asyncio.sleep(max(0, due) / 1e9)
-                for message in self._messages(index):
+                await asyncio.sleep(max(0, self.utc_ns(index + BATCH) - time.time_ns()) / 1e9)
+                message = self._message(index)
+                if message:
                     await socket.send_bytes(codec.encode(message))
                 index += BATCH
 
-    def _messages(self, index: int) -> list[Message]:
-        """What goes out for the frames from index to index + BATCH."""
-        if index % GAP_EVERY == GAP_FROM:
-            return [Gap(epoch=EPOCH, index=index, count=GAP_TO - GAP_FROM, reason="overrun")]
-        if is_lost(index):
-            return []
+    def _message(self, index: int) -> Message | None:
+        """What goes out for the frames from `index` to `index + BATCH`; a gap goes out whole, at its beginning."""
+        place = index % GAP_EVERY
+        if place == GAP_FROM:
+            return Gap(EPOCH, index, GAP_COUNT, "overrun")
+        if GAP_FROM < place < GAP_FROM + GAP_COUNT:
+            return None
         now = self.utc_ns(index)
-        data = raw_frames(index, BATCH)
-        return [Batch(EPOCH, index, now, now, data, rate=Fraction(RATE), clock_error_ns=1_500_000)]
+        return Batch(EPOCH, index, now, now, raw_frames(index, BATCH), Fraction(RATE), clock_error_ns=1_500_000)

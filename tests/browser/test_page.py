@@ -1,0 +1,339 @@
+"""The page in a real browser, against a stand-in of the relay."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from relay_stub import DIST, GAP_COUNT, STREAM, RelayStub
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 20_000
+ANY_NUMBER = re.compile(r"\d+")
+EXPECTED_NOISE = ("Failed to load resource", "WebSocket connection to")
+"""What Chromium itself says of a relay that is not there."""
+
+PICTURE = "panel => panel.querySelector('canvas').toDataURL()"
+
+TRACE_PIXELS = """
+(panel, [from, to]) => {
+  const canvas = panel.querySelector("canvas");
+  const area = document.querySelector("[data-testid=plot-area]").getBoundingClientRect();
+  const box = canvas.getBoundingClientRect();
+  const ratio = canvas.width / box.width;
+  const left = Math.ceil((area.left - box.left + from * area.width) * ratio) + 2;
+  const right = Math.floor((area.left - box.left + to * area.width) * ratio) - 2;
+  const colour = getComputedStyle(panel.querySelector(".swatch")).color.match(/\\d+/g).map(Number);
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(left, 0, right - left, canvas.height);
+  let count = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    if (colour.every((part, k) => Math.abs(data[i + k] - part) < 24)) count++;
+  }
+  return count;
+}
+"""
+"""How many pixels of the panel have the trace's colour, between two parts of the plotting area's width."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, as the distribution ships it."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        missing("the page's tests need Chromium: apt-get install chromium")
+    if not (DIST / "index.html").exists():
+        pytest.fail("the page is not built: python deploy/build_page.py")
+    with sync_playwright() as playwright:
+        chromium_ = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield chromium_
+        chromium_.close()
+
+
+@pytest.fixture
+def relay() -> Iterator[RelayStub]:
+    """Where the page and its stream come from, and what was sent."""
+    relay = RelayStub()
+    relay.start()
+    yield relay
+    relay.stop()
+
+
+@pytest.fixture
+def page_url(relay: RelayStub) -> str:
+    """The address of the page."""
+    return relay.url
+
+
+@pytest.fixture
+def viewport() -> dict[str, Any]:
+    """The browser's context; a test may ask for another."""
+    return {"viewport": {"width": 1280, "height": 760}}
+
+
+@pytest.fixture
+def page(browser: Browser, viewport: dict[str, Any]) -> Iterator[Page]:
+    """A blank tab that forbids errors on the console, and so violations of the Content-Security-Policy."""
+    context = browser.new_context(**viewport)
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on(
+        "console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None
+    )
+    yield page
+    context.close()
+    assert [error for error in errors if not error.startswith(EXPECTED_NOISE)] == []
+
+
+@pytest.fixture
+def plot(page: Page, page_url: str) -> Locator:
+    """The root of the traces on the opened page, with data in it."""
+    page.goto(page_url)
+    plot = page.get_by_test_id("plot")
+    wait_for_frames(page, 200)
+    return plot
+
+
+def number(plot: Locator, name: str) -> float:
+    """A number that the plot says of itself."""
+    return float(plot.get_attribute(name) or "nan")
+
+
+def wait_for_frames(page: Page, more: int) -> None:
+    """Wait until so many more frames reached the page, drawn or not."""
+    have = page.evaluate("+(document.querySelector('[data-testid=plot]').dataset.received ?? 0)")
+    page.wait_for_function(
+        "least => +document.querySelector('[data-testid=plot]').dataset.received >= least", arg=have + more
+    )
+
+
+def wait_for_index(page: Page, least: float) -> None:
+    """Wait until the traces show a frame this new."""
+    page.wait_for_function(
+        "least => +document.querySelector('[data-testid=plot]').dataset.newestIndex >= least", arg=least
+    )
+
+
+def pause(page: Page) -> None:
+    """Pause by the button."""
+    page.get_by_test_id("pause").click()
+    expect(page.get_by_test_id("plot")).to_have_attribute("data-paused", "true")
+
+
+def hover(page: Page, part: float) -> None:
+    """Point at a part of the plotting area's width."""
+    box = page.get_by_test_id("plot-area").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + part * box["width"], box["y"] + 60)
+
+
+def shown_values(page: Page) -> list[float]:
+    """The numbers beside the traces."""
+    texts = page.get_by_test_id("value").all_text_contents()
+    return [float(text.replace("\N{MINUS SIGN}", "-")) for text in texts]
+
+
+def test_the_trace_of_every_channel_moves(page: Page, plot: Locator) -> None:
+    panels = page.get_by_test_id("panel")
+    expect(panels).to_have_count(2)
+    expect(panels.first).to_contain_text("lead_i")
+    expect(panels.first).to_contain_text("mV")
+    index = number(plot, "data-newest-index")
+    before = [panel.evaluate(PICTURE) for panel in panels.all()]
+    wait_for_index(page, index + 250)
+    after = [panel.evaluate(PICTURE) for panel in panels.all()]
+    assert all(old != new for old, new in zip(before, after, strict=True))
+
+
+def test_says_how_relay_broker_and_device_stand_and_at_what_rate(page: Page, plot: Locator) -> None:
+    for chip in ("link-state", "broker-state", "device-state"):
+        expect(page.get_by_test_id(chip)).to_have_attribute("data-health", "good")
+    expect(page.get_by_test_id("rate")).to_contain_text("/ 500 Hz")
+    expect(page.get_by_test_id("stream")).to_have_value(STREAM)
+    expect(page.get_by_test_id("notice")).to_be_hidden()
+    assert f"stream={STREAM}" in page.url
+
+
+def test_a_paused_trace_stands_still_while_frames_go_on_arriving(page: Page, plot: Locator) -> None:
+    pause(page)
+    panel = page.get_by_test_id("panel").first
+    index, picture = number(plot, "data-newest-index"), panel.evaluate(PICTURE)
+    wait_for_frames(page, 500)
+    assert number(plot, "data-newest-index") == index
+    assert panel.evaluate(PICTURE) == picture
+    page.keyboard.press("Space")
+    wait_for_index(page, index + 500)
+
+
+def test_the_cursor_reads_the_time_and_values_that_were_sent(page: Page, plot: Locator, relay: RelayStub) -> None:
+    pause(page)
+    readout = page.get_by_test_id("readout")
+    read = set()
+    for part in (0.99, 0.97, 0.95):
+        hover(page, part)
+        expect(readout).to_have_attribute("data-index", ANY_NUMBER)
+        index = int(readout.get_attribute("data-index") or "")
+        read.add(index)
+        assert float(readout.get_attribute("data-utc-ms") or "") == pytest.approx(
+            relay.utc_ns(index) / 1e6, abs=0.002
+        )
+        assert shown_values(page) == pytest.approx(relay.physical(index), abs=0.0006)
+    assert len(read) == 3
+
+
+def test_the_cursor_shows_utc_when_asked_to(page: Page, plot: Locator, relay: RelayStub) -> None:
+    page.get_by_test_id("zone").click()
+    pause(page)
+    hover(page, 0.98)
+    readout = page.get_by_test_id("readout")
+    expect(readout).to_have_attribute("data-index", ANY_NUMBER)
+    milliseconds = round(float(readout.get_attribute("data-utc-ms") or "") * 1000) // 1000
+    expected = page.evaluate("ms => new Date(ms).toISOString().slice(11, 23)", milliseconds)
+    expect(page.get_by_test_id("cursor-time")).to_have_text(expected)
+
+
+def test_arrow_keys_step_from_sample_to_sample(page: Page, plot: Locator, relay: RelayStub) -> None:
+    pause(page)
+    page.get_by_test_id("plot-area").focus()
+    page.keyboard.press("ArrowLeft")
+    readout = page.get_by_test_id("readout")
+    expect(readout).to_have_attribute("data-index", ANY_NUMBER)
+    index = int(readout.get_attribute("data-index") or "")
+    page.keyboard.press("ArrowLeft")
+    expect(readout).to_have_attribute("data-index", str(index - 1))
+    page.keyboard.press("Shift+ArrowLeft")
+    expect(readout).to_have_attribute("data-index", str(index - 11))
+    assert shown_values(page) == pytest.approx(relay.physical(index - 11), abs=0.0006)
+
+
+def test_a_gap_is_drawn_as_a_gap_counted_and_named(page: Page, plot: Locator) -> None:
+    page.wait_for_function(
+        """() => {
+          const { marks, fromMs, toMs } = document.querySelector('[data-testid=plot]').dataset;
+          return JSON.parse(marks ?? '[]').some(
+            (mark) => mark.kind === 'lost' && mark.from_ms > +fromMs && mark.to_ms < +toMs - 500);
+        }"""
+    )
+    pause(page)
+    fields: dict[str, str] = plot.evaluate("plot => ({ ...plot.dataset })")
+    start, end = float(fields["fromMs"]), float(fields["toMs"])
+    marks: list[dict[str, Any]] = page.evaluate("JSON.parse", fields["marks"])
+    gap = [mark for mark in marks if mark["kind"] == "lost" and mark["to_ms"] < end][-1]
+    assert (gap["count"], gap["reason"]) == (GAP_COUNT, "overrun")
+    first, last = ((gap[edge] - start) / (end - start) for edge in ("from_ms", "to_ms"))
+    for panel in page.get_by_test_id("panel").all():
+        assert panel.evaluate(TRACE_PIXELS, [first, last]) == 0
+        assert panel.evaluate(TRACE_PIXELS, [last, 1]) > 50
+
+    hover(page, (first + last) / 2)
+    expect(page.get_by_test_id("readout")).to_have_attribute("data-gap", "overrun")
+    expect(page.get_by_test_id("cursor-index")).to_have_text(f"{GAP_COUNT} frames lost: overrun")
+    assert page.get_by_test_id("value").all_text_contents() == ["—", "—"]
+    lost = int(page.get_by_test_id("lost").get_attribute("data-count") or "")
+    assert lost > 0
+    assert lost % GAP_COUNT == 0
+    expect(page.get_by_test_id("lost-reasons")).to_contain_text("overrun")
+
+
+def test_comes_back_by_itself_after_the_relay_restarted(page: Page, plot: Locator, relay: RelayStub) -> None:
+    relay.stop()
+    notice = page.get_by_test_id("notice")
+    expect(notice).to_have_attribute("data-trouble", "relay", timeout=PATIENCE_MS)
+    expect(page.get_by_test_id("link-state")).to_have_attribute("data-health", "bad")
+    index = number(plot, "data-newest-index")
+    relay.start()
+    wait_for_index(page, index + 250)
+    expect(notice).to_be_hidden()
+    expect(page.get_by_test_id("link-state")).to_have_attribute("data-health", "good")
+    expect(page.get_by_test_id("lost-reasons")).to_contain_text("not received")
+
+
+def test_an_unreachable_relay_is_said(page: Page, page_url: str) -> None:
+    # The page itself is served, and nothing else.
+    page.route("**/api/v1/**", lambda route: route.abort())
+    page.route_web_socket("**/api/v1/live", lambda socket: socket.close())
+    page.goto(page_url)
+    notice = page.get_by_test_id("notice")
+    expect(notice).to_contain_text("Relay unreachable")
+    expect(page.get_by_test_id("link-state")).to_contain_text("retry in")
+
+
+def test_an_unknown_stream_is_said_and_another_may_be_chosen(page: Page, page_url: str) -> None:
+    page.goto(f"{page_url}#stream=demo/nothing")
+    expect(page.get_by_test_id("notice")).to_have_attribute("data-trouble", "unknown")
+    page.get_by_test_id("stream").select_option(STREAM)
+    wait_for_frames(page, 100)
+    expect(page.get_by_test_id("notice")).to_be_hidden()
+    assert "stream=demo/ecg" in page.url
+
+
+def test_the_span_is_chosen_and_remembered_in_the_address(page: Page, plot: Locator) -> None:
+    page.get_by_test_id("span-2").click()
+    page.wait_for_function(
+        """() => {
+          const { fromMs, toMs } = document.querySelector('[data-testid=plot]').dataset;
+          return Math.abs(toMs - fromMs - 2000) < 1;
+        }"""
+    )
+    page.reload()
+    expect(page.get_by_test_id("span-2")).to_have_attribute("aria-pressed", "true")
+    wait_for_frames(page, 100)
+
+
+def test_is_dark_or_light_by_the_system_or_by_choice(page: Page, page_url: str) -> None:
+    page.emulate_media(color_scheme="light")
+    page.goto(page_url)
+    html = page.locator("html")
+    expect(html).to_have_attribute("data-theme", "light")
+    page.emulate_media(color_scheme="dark")
+    expect(html).to_have_attribute("data-theme", "dark")
+    page.get_by_test_id("theme").click()
+    expect(html).to_have_attribute("data-theme", "light")
+    page.reload()
+    expect(html).to_have_attribute("data-theme", "light")
+
+
+def test_works_below_a_sub_path(page: Page) -> None:
+    relay = RelayStub(prefix="/lab/scope")
+    relay.start()
+    try:
+        page.goto(relay.url)
+        wait_for_frames(page, 100)
+    finally:
+        relay.stop()
+
+
+@pytest.mark.parametrize(
+    "viewport", [{"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}]
+)
+def test_fits_a_phone_and_reads_by_touch(page: Page, plot: Locator, relay: RelayStub) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    expect(page.get_by_test_id("value").first).to_be_in_viewport()
+    page.get_by_test_id("pause").tap()
+    expect(plot).to_have_attribute("data-paused", "true")
+    box = page.get_by_test_id("plot-area").bounding_box()
+    assert box
+    page.touchscreen.tap(box["x"] + 0.97 * box["width"], box["y"] + 100)
+    readout = page.get_by_test_id("readout")
+    expect(readout).to_have_attribute("data-index", ANY_NUMBER)
+    index = int(readout.get_attribute("data-index") or "")
+    assert shown_values(page) == pytest.approx(relay.physical(index), abs=0.0006)
