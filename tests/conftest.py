@@ -1,0 +1,28 @@
+"""What holds for every test, and the parts that many need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.logs import checked_logs
+from tests.support.mosquitto import Mosquitto
+from tests.support.skips import pytest_make_collect_report, pytest_runtest_makereport
+
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
+
+
+@pytest.fixture(autouse=True)
+def _every_log_message_can_be_formatted() -> Iterator[None]:
+    with checked_logs() as mistakes:
+        yield
+    assert not mistakes, "\n".join(mistakes)
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A real broker that lets everybody in."""
+    with Mosquitto(tmp_path) as broker:
+        yield broker
