@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
-from relay_stub import DIST, GAP_COUNT, STREAM, RelayStub
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.driving import PATIENCE_MS, hover, number, pause, shown_values, wait_for_frames, wait_for_index
+from tests.browser.relay_stub import GAP_COUNT, STREAM, RelayStub
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE_MS = 20_000
 ANY_NUMBER = re.compile(r"\d+")
-EXPECTED_NOISE = ("Failed to load resource", "WebSocket connection to")
-"""What Chromium itself says of a relay that is not there."""
-
 PICTURE = "panel => panel.querySelector('canvas').toDataURL()"
 
 TRACE_PIXELS = """
@@ -52,21 +39,6 @@ TRACE_PIXELS = """
 """How many pixels of the panel have the trace's colour, between two parts of the plotting area's width."""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium, as the distribution ships it."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not chromium:
-        missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        missing("the page's tests need Chromium: apt-get install chromium")
-    if not (DIST / "index.html").exists():
-        pytest.fail("the page is not built: python deploy/build_page.py")
-    with sync_playwright() as playwright:
-        chromium_ = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield chromium_
-        chromium_.close()
-
-
 @pytest.fixture
 def relay() -> Iterator[RelayStub]:
     """Where the page and its stream come from, and what was sent."""
@@ -83,73 +55,12 @@ def page_url(relay: RelayStub) -> str:
 
 
 @pytest.fixture
-def viewport() -> dict[str, Any]:
-    """The browser's context; a test may ask for another."""
-    return {"viewport": {"width": 1280, "height": 760}}
-
-
-@pytest.fixture
-def page(browser: Browser, viewport: dict[str, Any]) -> Iterator[Page]:
-    """A blank tab that forbids errors on the console, and so violations of the Content-Security-Policy."""
-    context = browser.new_context(**viewport)
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on(
-        "console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None
-    )
-    yield page
-    context.close()
-    assert [error for error in errors if not error.startswith(EXPECTED_NOISE)] == []
-
-
-@pytest.fixture
 def plot(page: Page, page_url: str) -> Locator:
     """The root of the traces on the opened page, with data in it."""
     page.goto(page_url)
     plot = page.get_by_test_id("plot")
     wait_for_frames(page, 200)
     return plot
-
-
-def number(plot: Locator, name: str) -> float:
-    """A number that the plot says of itself."""
-    return float(plot.get_attribute(name) or "nan")
-
-
-def wait_for_frames(page: Page, more: int) -> None:
-    """Wait until so many more frames reached the page, drawn or not."""
-    have = page.evaluate("+(document.querySelector('[data-testid=plot]').dataset.received ?? 0)")
-    page.wait_for_function(
-        "least => +document.querySelector('[data-testid=plot]').dataset.received >= least", arg=have + more
-    )
-
-
-def wait_for_index(page: Page, least: float) -> None:
-    """Wait until the traces show a frame this new."""
-    page.wait_for_function(
-        "least => +document.querySelector('[data-testid=plot]').dataset.newestIndex >= least", arg=least
-    )
-
-
-def pause(page: Page) -> None:
-    """Pause by the button."""
-    page.get_by_test_id("pause").click()
-    expect(page.get_by_test_id("plot")).to_have_attribute("data-paused", "true")
-
-
-def hover(page: Page, part: float) -> None:
-    """Point at a part of the plotting area's width."""
-    box = page.get_by_test_id("plot-area").bounding_box()
-    assert box
-    page.mouse.move(box["x"] + part * box["width"], box["y"] + 60)
-
-
-def shown_values(page: Page) -> list[float]:
-    """The numbers beside the traces."""
-    texts = page.get_by_test_id("value").all_text_contents()
-    return [float(text.replace("\N{MINUS SIGN}", "-")) for text in texts]
 
 
 def test_the_trace_of_every_channel_moves(page: Page, plot: Locator) -> None:
