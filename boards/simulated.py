@@ -8,7 +8,6 @@ What is on them is a pure function of the seed, the channel's options, the rate 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Literal
@@ -18,10 +17,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from boards import signals
-from boards.base import READ_PATIENCE_S, Block, Board, Channel, Input, SampleSource, SourceRequest
+from boards.base import Board, Channel, Input, SourceRequest
 from boards.errors import BadOption, LimitExceeded
+from boards.faults import Drift, Fault, FaultBox, Overrun, Seconds, Stuck, parse_fault
 from boards.options import Options, parse_options
-from boards.timeline import NS, Timeline
+from boards.simulated_source import Behaviour, Pins, SimulatedPolledSource, SimulatedSource
 
 MAXIMUM_SAMPLES = 200_000
 """Samples a second over all channels, as the AM335x's converter has it."""
@@ -46,8 +46,12 @@ class SimulatedOptions(Options):
     """Chooses noise, breath and heart beats."""
     pace: Literal["realtime", "free"] = "realtime"
     """`free`: as fast as it is read; stamps are as if it were real time."""
-    buffer_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    style: Literal["buffered", "polled"] = "buffered"
+    """`polled`: read value by value, as Adafruit_BBIO does it, so that missed deadlines are late frames."""
+    buffer: Seconds = Fraction(1)
     """What the simulated driver keeps for a slow reader, in seconds; beyond that the oldest are overrun."""
+    faults: Sequence[Mapping[str, Any]] = ()
+    """A schedule of what goes wrong (see `faults.py`)."""
 
 
 class SimulatedBoard(Board):
@@ -59,6 +63,13 @@ class SimulatedBoard(Board):
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
         self.settings = parse_options(SimulatedOptions, self.options, "board 'simulated'")
+        self._requested = FaultBox()
+        self._faults = [
+            self._checked(parse_fault(values, f"board 'simulated': faults[{number}]"))
+            for number, values in enumerate(self.settings.faults)
+        ]
+        if (self.settings.style, self.settings.pace) == ("polled", "free"):
+            raise BadOption("board 'simulated': pace: a polled source is paced by the clock; allowed: realtime")
 
     def inputs(self) -> Sequence[Input]:
         """The pins, in volts."""
@@ -73,26 +84,40 @@ class SimulatedBoard(Board):
         if request.rate is None or request.rate <= 0:
             raise LimitExceeded(f"board {self.name!r} needs a rate above 0 Hz; found {request.rate}")
         super().check(request)
-        self.on_channels(request)
+        self._pins(request)
 
-    def open_source(self, request: SourceRequest) -> SimulatedSource:
+    def open_source(self, request: SourceRequest) -> SimulatedSource | SimulatedPolledSource:
         """A source of those channels; the caller opens it."""
         self.check(request)
-        return SimulatedSource(request, self)
+        how = Behaviour(
+            seed=self.settings.seed,
+            free=self.settings.pace == "free",
+            buffer=self.settings.buffer,
+            faults=self._faults,
+            requested=self._requested,
+        )
+        kind = SimulatedPolledSource if self.settings.style == "polled" else SimulatedSource
+        return kind(request, self._pins(request), how)
+
+    def inject(self, fault: Fault) -> None:
+        """Make all open sources fail, from now on. May be called from any thread."""
+        self._requested.put(self._checked(fault))
+
+    def replug(self) -> None:
+        """End every `Unplug` that was injected. May be called from any thread."""
+        self._requested.replug()
 
     def describe(self) -> dict[str, Any]:
-        """Name, seed and pace."""
-        return {"name": self.name, "seed": self.settings.seed, "pace": self.settings.pace}
-
-    def on_channels(self, request: SourceRequest) -> list[signals.Signal]:
-        """What is on the request's channels. Raises BadOption, UnknownInput."""
-        return [self._signal(channel, request.rate or Fraction(1)) for channel in request.channels]
+        """Name, seed and how it runs."""
+        settings = self.settings
+        return {"name": self.name, "seed": settings.seed, "pace": settings.pace, "style": settings.style}
 
     def expected(self, request: SourceRequest, start: int, count: int) -> NDArray[np.int16]:
-        """The frames [start, start + count) without faults, shape (count, channels)."""
-        return render(self.on_channels(request), start, count)
+        """The frames [start, start + count) if nothing fails, shape (count, channels)."""
+        return self._pins(request).frames(start, count)
 
-    def _signal(self, channel: Channel, rate: Fraction) -> signals.Signal:
+    def signal(self, channel: Channel, rate: Fraction) -> signals.Signal:
+        """What is on a channel's pin, such as an Ecg with its beat list. Raises BadOption, UnknownInput."""
         number = [known.name for known in self.inputs()].index(self.find_input(channel.input).name)
         where = f"channel {channel.name!r}"
         options = signals.parse_signal(channel.options, PINS[number][1], where)
@@ -101,53 +126,21 @@ class SimulatedBoard(Board):
         except BadOption as error:
             raise BadOption(f"{where}: {error}") from error
 
+    def _pins(self, request: SourceRequest) -> Pins:
+        rate = request.rate or Fraction(1)
+        on_pins = [self.signal(channel, rate) for channel in request.channels]
+        return Pins(on_pins, [self.find_input(channel.input).name for channel in request.channels])
 
-class SimulatedSource(SampleSource):
-    """Frames from a simulated driver, which samples on its own and keeps a bounded number of frames."""
-
-    dtype = np.int16
-
-    def __init__(self, request: SourceRequest, board: SimulatedBoard) -> None:
-        super().__init__(request)
-        self._signals = board.on_channels(request)
-        self._rate = request.rate or Fraction(1)
-        self._free = board.settings.pace == "free"
-        self._capacity = max(1, request.block_frames, int(Fraction(board.settings.buffer_s) * self._rate))
-        self._timeline = Timeline(0, self._rate)
-        self._next = 0
-
-    def open(self) -> None:
-        """Start sampling, at frame 0."""
-        self._timeline = Timeline(time.monotonic_ns(), self._rate)
-        self._next = 0
-
-    def read(self) -> Block:
-        """The next block; losses before it are frames that were not read in time."""
-        due = self._next + self.request.block_frames if self._free else self._wait()
-        lost = max(0, due - self._next - self._capacity)
-        first = self._next + lost
-        count = min(due - first, self.request.block_frames)
-        self._next = first + count
-        frames = render(self._signals, first, count)
-        return Block(frames, self._timeline.due_ns(first), lost, "overrun")
-
-    def _wait(self) -> int:
-        """Sleep until a block is there or patience ends; how many frames are due then."""
-        now = time.monotonic_ns()
-        full = self._timeline.due_ns(self._next + self.request.block_frames - 1)
-        wait = min(full - now, int(READ_PATIENCE_S * NS))
-        if wait > 0:
-            time.sleep(wait / NS)
-            now = time.monotonic_ns()
-        return self._timeline.frames_due(now)
-
-
-def render(pins: Sequence[signals.Signal], start: int, count: int) -> NDArray[np.int16]:
-    """The frames [start, start + count) of those signals, shape (count, signals)."""
-    frames = np.empty((count, len(pins)), dtype=np.int16)
-    for column, signal in enumerate(pins):
-        frames[:, column] = signal.counts(start, count)
-    return frames
+    def _checked(self, fault: Fault) -> Fault:
+        """The fault, its input by the board's own name. Raises UnknownInput, BadOption."""
+        if self.settings.style == "polled" and isinstance(fault, Overrun | Drift):
+            raise BadOption(
+                f"board 'simulated': fault {fault.kind!r} needs style 'buffered': a polled source has no driver's "
+                f"buffer and no clock of its own; allowed: unplug, stall, stuck, jitter"
+            )
+        if isinstance(fault, Stuck):
+            return fault.model_copy(update={"input": self.find_input(fault.input).name})
+        return fault
 
 
 def _input(number: int, pin: str, usual: Mapping[str, Any]) -> Input:

@@ -6,20 +6,54 @@ import json
 import time
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from boards.base import Channel, SourceRequest
 from boards.errors import BadOption, LimitExceeded, UnknownInput
+from boards.faults import Unplug
 from boards.registry import load_board
 from boards.simulated import SimulatedBoard
+from tests.boards.contract import QuietContract, SourceContract, UnplugContract
 
 
 def request(*inputs: str, rate: int | str = 500, block: int = 50, **options: Any) -> SourceRequest:
     channels = tuple(Channel(f"c{number}", name, options) for number, name in enumerate(inputs))
     return SourceRequest(channels, Fraction(rate), block)
+
+
+class TestBufferedSourceKeepsTheContract(SourceContract, QuietContract, UnplugContract):
+    options: ClassVar[dict[str, Any]] = {}
+
+    def make_board(self) -> SimulatedBoard:
+        self.board = SimulatedBoard(self.options)
+        return self.board
+
+    def make_request(self) -> SourceRequest:
+        return request("P9_39", "AIN5", rate=500, block=10)
+
+    def make_quiet_request(self) -> SourceRequest:
+        return request("P9_39", rate="1/2", block=1)
+
+    def unplug(self) -> None:
+        self.board.inject(Unplug())
+
+    def replug(self) -> None:
+        self.board.replug()
+
+
+class TestPolledSourceKeepsTheContract(TestBufferedSourceKeepsTheContract):
+    options: ClassVar[dict[str, Any]] = {"style": "polled"}
+
+
+class TestSourceAtFreePaceKeepsTheContract(SourceContract, UnplugContract):
+    make_board = TestBufferedSourceKeepsTheContract.make_board
+    make_request = TestBufferedSourceKeepsTheContract.make_request
+    unplug = TestBufferedSourceKeepsTheContract.unplug
+    replug = TestBufferedSourceKeepsTheContract.replug
+    options: ClassVar[dict[str, Any]] = {"pace": "free"}
 
 
 def test_the_registry_knows_it() -> None:
@@ -83,7 +117,7 @@ def test_real_time_frames_come_when_they_are_due_and_not_before() -> None:
 
 
 def test_a_reader_that_falls_behind_is_told_how_many_frames_the_driver_lost() -> None:
-    board = SimulatedBoard({"buffer_s": 0.05})
+    board = SimulatedBoard({"buffer": "50ms"})
     wanted = request("P9_38", rate=10_000, block=100)
     with board.open_source(wanted) as source:
         first = source.read()
