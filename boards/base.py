@@ -248,15 +248,23 @@ class PolledSource(SampleSource):
     def read(self) -> Block:
         if self._failure is not None:
             raise self._failure
+        reason: LossReason = "unplugged" if self._away else "late"
+        lost, rows = self._collect()
+        frames = np.array(rows, dtype=self.dtype).reshape(len(rows), len(self.request.channels))
+        stamp = self._timeline.due_ns(self._next - len(rows)) if rows else time.monotonic_ns()
+        return Block(frames, stamp, lost, reason)
+
+    def _collect(self) -> tuple[int, list[Sequence[int]]]:
+        """How many frames were missed, and those read after them: a block, or what patience allows."""
         patience_ends = time.monotonic_ns() + int(READ_PATIENCE_S * NS)
+        lost = 0
         rows: list[Sequence[int]] = []
-        lost, reason = 0, self._reason()
-        while len(rows) < self.request.block_frames and self._turn_comes(patience_ends, bool(rows)):
-            missed = self._timeline.frames_due(time.monotonic_ns()) - 1 - self._next
-            if missed > 0 and rows:
+        while len(rows) < max(1, self.request.block_frames) and self._turn_comes(patience_ends, bool(rows)):
+            missed = max(0, self._timeline.frames_due(time.monotonic_ns()) - 1 - self._next)
+            if missed and rows:
                 break  # the next block begins with the loss
-            lost += max(0, missed)
-            self._next += max(0, missed)
+            lost += missed
+            self._next += missed
             try:
                 rows.append(self.read_frame())
             except SourceLost as error:
@@ -267,12 +275,7 @@ class PolledSource(SampleSource):
                 break
             self._away = False
             self._next += 1
-        frames = np.array(rows, dtype=self.dtype).reshape(len(rows), len(self.request.channels))
-        stamp = self._timeline.due_ns(self._next - len(rows)) if rows else time.monotonic_ns()
-        return Block(frames, stamp, lost, reason)
-
-    def _reason(self) -> LossReason:
-        return "unplugged" if self._away else "late"
+        return lost, rows
 
     def _turn_comes(self, patience_ends: int, have_some: bool) -> bool:
         """Sleep until the next frame is due; False if it is time to return to the caller before that."""

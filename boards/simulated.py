@@ -58,7 +58,7 @@ class SimulatedBoard(Board):
     """The simulated board."""
 
     name = "simulated"
-    summary = "a BeagleBone Black's seven ADC pins with simulated signals; needs no hardware"
+    summary = "a BeagleBone Black's ADC pins with simulated signals, and faults; needs no hardware"
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)

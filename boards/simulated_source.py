@@ -125,7 +125,8 @@ class SimulatedSource(SampleSource):
         self._pins = pins
         self._how = how
         self._rate = request.rate or Fraction(1)
-        self._capacity = max(1, request.block_frames, int(how.buffer * self._rate))
+        self._block_frames = max(1, request.block_frames)
+        self._capacity = max(self._block_frames, int(how.buffer * self._rate))
         self._gone = False
         self._begin(0)
 
@@ -150,7 +151,7 @@ class SimulatedSource(SampleSource):
         gone = self._plan.outage(self._next).start
         taken = min(due, gone)
         first = self._next if self._how.free else max(self._next, taken - self._capacity)
-        span = self._plan.span(first, self.request.block_frames)
+        span = self._plan.span(first, self._block_frames)
         first = min(span.first, taken)
         end = min(max(first, span.end), taken)
         lost = first - self._next
@@ -188,7 +189,7 @@ class SimulatedSource(SampleSource):
             return FOREVER
         patience_ends = time.monotonic_ns() + PATIENCE_NS
         self._take_requests()
-        span = self._plan.span(self._next, self.request.block_frames)
+        span = self._plan.span(self._next, self._block_frames)
         self._sleep_until(span.end if span.gone_at_end else span.end - 1, patience_ends)
         self._take_requests()
         due = self._course.frames_due(time.monotonic_ns())

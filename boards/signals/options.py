@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from boards.errors import BadOption
 from boards.options import Options, did_you_mean, parse_options
@@ -112,6 +112,12 @@ class EcgOptions(BreathingOptions):
     """Standard deviation of the heart rate."""
     amplitude: Level = FRONT_END_GAIN / 1000
     offset: Level = FRONT_END_LEVEL_V
+
+    @model_validator(mode="after")
+    def _heart_never_runs_backwards(self) -> Self:
+        if self.heart_rate_deviation > self.heart_rate / 5:
+            raise ValueError("heart_rate_deviation must be at most a fifth of heart_rate")
+        return self
 
     def build(self, pin: Pin, /) -> Ecg:
         """The signal on that pin."""

@@ -56,6 +56,7 @@ class Table:
 
     def __init__(self, cycle: Counts) -> None:
         self._cycle = cycle
+        self._cycle.flags.writeable = False  # slices of it are handed out
 
     def counts(self, start: int, count: int) -> Counts:
         """The values at the frames [start, start + count)."""

@@ -225,7 +225,7 @@ def test_over_60_s_acquired_and_declared_lost_are_the_frames_due(fault: dict[str
     ),
     block=st.integers(1, 300),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_mixture_of_faults_accounts_for_every_frame_once(faults: list[Fault], block: int) -> None:
     board = SimulatedBoard({"pace": "free", "faults": [dict(fault) for fault in faults]})
     with board.open_source(request(block=block)) as source:

@@ -28,7 +28,7 @@ def millivolts(counts: Counts) -> NDArray[np.floating[Any]]:
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"file"}))
 @given(start=st.integers(0, 10**12), rate=st.fractions(Fraction(1, 10), 25_000, max_denominator=1000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_a_value_depends_on_the_frames_index_alone(kind: str, start: int, rate: Fraction) -> None:
     whole = signal(kind, rate).counts(start, 40)
     pieces = signal(kind, rate)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +20,7 @@ from boards.errors import BadOption, LimitExceeded, UnknownInput
 from boards.faults import Unplug
 from boards.registry import load_board
 from boards.simulated import SimulatedBoard
-from tests.boards.contract import QuietContract, SourceContract, UnplugContract
+from tests.boards.contract import Ledger, QuietContract, SourceContract, UnplugContract
 
 
 def request(*inputs: str, rate: int | str = 500, block: int = 50, **options: Any) -> SourceRequest:
@@ -54,6 +58,29 @@ class TestSourceAtFreePaceKeepsTheContract(SourceContract, UnplugContract):
     unplug = TestBufferedSourceKeepsTheContract.unplug
     replug = TestBufferedSourceKeepsTheContract.replug
     options: ClassVar[dict[str, Any]] = {"pace": "free"}
+
+
+@pytest.fixture
+def busy_cores() -> Iterator[None]:
+    """A busy loop for each core."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    yield
+    for loop in loops:
+        loop.kill()
+        loop.wait()
+
+
+@pytest.mark.parametrize("style", ["buffered", "polled"])
+def test_on_a_busy_machine_every_frame_is_acquired_or_declared_lost(busy_cores: None, style: str) -> None:
+    board = SimulatedBoard({"style": style, "buffer": "20ms"})
+    wanted = request("AIN2", "AIN3", "AIN4", "AIN5", rate=1000, block=20)
+    expected = board.expected(wanted, 0, 60_000)
+    with board.open_source(wanted) as source:
+        ledger = Ledger(source)
+        while ledger.index < 3000:
+            block = ledger.take(source.read())
+            first = ledger.index - len(block.frames)
+            assert np.array_equal(block.frames, expected[first : ledger.index])
 
 
 def test_the_registry_knows_it() -> None:
@@ -177,6 +204,7 @@ def test_an_unknown_input_is_answered_with_those_there_are() -> None:
         ({"heartrate": 70}, r"channel 'c0': heartrate: unknown key; allowed here: .*did you mean 'heart_rate'"),
         ({"heart_rate": 900}, r"channel 'c0': heart_rate: .*less than or equal to 240; found 900"),
         ({"signal": "file"}, r"channel 'c0': path: is missing"),
+        ({"heart_rate": 20, "heart_rate_deviation": 9}, r"channel 'c0': .*at most a fifth of heart_rate"),
         ({"signal": "sine", "heart_rate": 60}, r"heart_rate: unknown key; allowed here: signal, frequency"),
     ],
 )
