@@ -35,7 +35,7 @@ def chromium_path() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it lasts, no other event loop may run in this thread
 def browser() -> Iterator[Browser]:
     """Chromium, as the distribution ships it."""
     if not (DIST / "index.html").exists():
