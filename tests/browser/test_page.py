@@ -175,7 +175,7 @@ def test_comes_back_by_itself_after_the_relay_restarted(page: Page, plot: Locato
     wait_for_index(page, index + 250)
     expect(notice).to_be_hidden()
     expect(page.get_by_test_id("link-state")).to_have_attribute("data-health", "good")
-    expect(page.get_by_test_id("lost-reasons")).to_contain_text("not received")
+    expect(page.get_by_test_id("missed")).to_have_attribute("data-health", "bad")
 
 
 def test_an_unreachable_relay_is_said(page: Page, page_url: str) -> None:

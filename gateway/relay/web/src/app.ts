@@ -1,4 +1,4 @@
-import { formatDuration, type Zone } from "./core/format";
+import { formatTime, type Zone } from "./core/format";
 import { RateMeter } from "./core/rate";
 import { onSystemTheme, readChoice, readTheme, readZone, writeChoice, writeTheme, writeZone, type Choice, type Theme } from "./ui/prefs";
 import { Header, Toolbar } from "./ui/header";
@@ -54,11 +54,14 @@ export class App {
   private readonly scope: Scope;
   private readonly live: LiveLink;
 
-  constructor(root: HTMLElement) {
+  constructor(private readonly root: HTMLElement) {
     document.documentElement.dataset["theme"] = this.theme;
     this.scope = new Scope(this.choice.spanS * 1000, this.zone, {
       onReading: (reading) => this.readout.show(reading, this.zone),
-      onPause: (paused) => this.toolbar.showPaused(paused),
+      onPause: (paused) => {
+        this.toolbar.showPaused(paused);
+        this.readout.showPaused(paused);
+      },
     });
     this.live = new LiveLink(liveUrl(this.base), {
       onState: (state) => this.linkChanged(state),
@@ -73,6 +76,7 @@ export class App {
   start(): void {
     this.header.showPrefs(this.theme, this.zone);
     this.header.showStreams([], this.choice.stream);
+    if (this.choice.stream) document.title = `${this.choice.stream} · Headwater`;
     this.toolbar.showSpan(this.choice.spanS);
     onSystemTheme(() => this.setTheme(readTheme(), false));
     document.addEventListener("keydown", (event) => this.key(event));
@@ -81,8 +85,8 @@ export class App {
     this.live.start();
     this.list();
     const draw = (nowMs: number) => {
-      this.scope.frame(nowMs);
       requestAnimationFrame(draw);
+      this.scope.frame(nowMs);
     };
     requestAnimationFrame(draw);
   }
@@ -95,6 +99,7 @@ export class App {
     this.meter = new RateMeter();
     this.newest = this.meta = this.online = this.delayMs = this.heardMs = null;
     this.header.showStreams(this.streams, stream);
+    document.title = `${stream} · Headwater`;
     this.subscribe();
   }
 
@@ -241,7 +246,9 @@ export class App {
       clockErrorNs: this.newest?.clockErrorNs,
       account,
     });
-    this.notice.show(this.trouble(nowMs), this.scope.trace.newestMs === null);
+    const blank = this.scope.trace.newestMs === null;
+    this.notice.show(this.trouble(nowMs), blank);
+    this.root.classList.toggle("blank", blank);
   }
 
   private tellLink(): void {
@@ -258,8 +265,7 @@ export class App {
   private trouble(nowMs: number): Trouble | null {
     const { stream } = this.choice;
     if (this.link.kind === "waiting") {
-      const words = `Trying again in ${this.waitWords(this.link.retryAtMs)}. Nothing needs to be done here.`;
-      return { id: "relay", title: "Relay unreachable", words };
+      return { id: "relay", title: "Relay unreachable", words: "The page goes on trying by itself." };
     }
     if (this.link.kind === "connecting") return { id: "connecting", title: "Connecting", words: "Reaching for the relay." };
     if (this.unknown) {
@@ -276,8 +282,9 @@ export class App {
     const silentMs = this.heardMs === null ? Number.POSITIVE_INFINITY : nowMs - this.heardMs;
     const usualMs = this.newest?.periodMs ? this.newest.count * this.newest.periodMs : 0;
     if (silentMs < SILENT_AFTER_MS + 2 * usualMs) return null;
-    const since = this.heardMs === null ? "" : ` The last sample came ${formatDuration(silentMs)} ago.`;
-    if (this.broker === false) return { id: "broker", title: "Broker away", words: `The relay has lost its broker and tries to reach it.${since}` };
+    const newestMs = this.scope.trace.newestMs;
+    const since = newestMs === null ? "" : ` Its newest sample is of ${formatTime(newestMs, this.zone, 0)}.`;
+    if (this.broker === false) return { id: "broker", title: "Broker away", words: `The relay tries to reach it. ${stream} waits.${since}` };
     if (this.online === false) return { id: "offline", title: "Device offline", words: `${stream} will go on when it is back.${since}` };
     return { id: "silent", title: "Waiting for samples", words: `${stream} is subscribed.${since}` };
   }

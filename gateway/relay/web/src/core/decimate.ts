@@ -20,7 +20,7 @@ const RAW_FRAMES_PER_COLUMN = 4;
 /**
  * The runs as a strip at most a few points a pixel column wide. Where there are many frames in a column, each
  * channel keeps its minimum and its maximum, in the order they came, so that no spike is lost. The columns stand on
- * a grid fixed in time: a trace that scrolls does not shimmer.
+ * a grid fixed in time: a trace that scrolls does not shimmer. A channel that the frames do not have stays empty.
  */
 export function decimate(runs: readonly Run[], window: Window, columns: number, channels: readonly Scaling[]): Strip {
   const frames = runs.reduce((sum, run) => sum + run.to - run.from + 1, 0);
@@ -45,7 +45,10 @@ function copyFrames(run: Run, channels: readonly Scaling[], strip: Strip): void 
   for (let index = run.from; index <= run.to; index++) strip.x.push(run.ring.timeMs(index));
   channels.forEach(({ scale, offset }, channel) => {
     const y = strip.ys[channel]!;
-    for (let index = run.from; index <= run.to; index++) y.push(finite(run.ring.raw(index, channel) * scale + offset));
+    const here = channel < run.ring.channels;
+    for (let index = run.from; index <= run.to; index++) {
+      y.push(here ? finite(run.ring.raw(index, channel) * scale + offset) : null);
+    }
   });
 }
 
@@ -72,6 +75,7 @@ function extremes({ ring, from, to }: Run, channel: number): [number, number] {
   let high = Number.NaN;
   let lowAt = from;
   let highAt = from;
+  if (channel >= ring.channels) return [low, high];
   for (let index = from; index <= to; index++) {
     const value = ring.raw(index, channel);
     if (!(value >= low)) {

@@ -73,6 +73,14 @@ export class Trace {
     this.undecodable += 1;
   }
 
+  /** Forget the frames, keep the account: what is held no longer means what it did. */
+  clear(): void {
+    for (const part of this.epochs) {
+      part.ring = null;
+      part.gaps = [];
+    }
+  }
+
   account(): Account {
     const missing = this.epochs.reduce((sum, part) => sum + part.coverage.missing, this.forgotten);
     return { received: this.received, lost: new Map(this.lost), missing, undecodable: this.undecodable };

@@ -31,7 +31,7 @@ export class Header {
       { class: "topbar" },
       make("h1", { class: "brand" }, icon(ICONS.trace), make("span", {}, "Headwater")),
       make("div", { class: "picker" }, this.select),
-      make("div", { class: "chips", role: "status", "aria-live": "polite" }, this.link.root, this.broker.root, this.device.root),
+      make("div", { class: "chips" }, this.link.root, this.broker.root, this.device.root),
       make("div", { class: "prefs" }, this.zone, this.theme),
     );
   }

@@ -1,13 +1,13 @@
 import { make, setAttribute, setText } from "./dom";
 
-/** What stands in the way of a live trace; `blank`: there is no trace at all to look at. */
+/** What stands in the way of a live trace. */
 export interface Trouble {
   id: string;
   title: string;
   words: string;
 }
 
-/** Says over an empty scope, or on a strip above a full one, what is the matter. */
+/** Says in the middle of an empty scope, or at the top of a full one, what is the matter. */
 export class Notice {
   readonly root: HTMLElement;
   private readonly title = make("strong", {});
@@ -17,6 +17,7 @@ export class Notice {
     this.root = make("div", { class: "notice", role: "status", "data-testid": "notice", hidden: "" }, this.title, this.words);
   }
 
+  /** `blank`: there is no trace at all to look at. */
   show(trouble: Trouble | null, blank: boolean): void {
     this.root.hidden = trouble === null;
     setAttribute(this.root, "data-trouble", trouble?.id ?? null);

@@ -173,11 +173,11 @@ export class Panels {
           font: FONT,
           grid: line,
           ticks: { show: false },
-          space: 22,
+          space: (_plot, _axis, _low, _high, room) => Math.min(48, Math.max(20, room / 6)),
           values: (_plot, ticks) => ticks.map((tick) => String(Number(tick.toPrecision(6))).replace("-", "−")),
         },
       ],
-      series: [{}, { stroke: colour, width: LINE_PX, points: { size: 4, fill: colour, stroke: colour } }],
+      series: [{}, { stroke: colour, width: LINE_PX, pxAlign: 0, points: { size: 4, fill: colour, stroke: colour } }],
       hooks: {
         drawClear: [(plot) => shadeMarks(plot, this.marks, this.palette)],
         draw: [(plot) => position === 0 && labelMarks(plot, this.marks, this.palette)],

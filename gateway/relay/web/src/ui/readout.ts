@@ -26,6 +26,11 @@ export class Readout {
     this.show(null, "utc");
   }
 
+  /** A reader of screens is told of each reading, but only while the trace stands still. */
+  showPaused(paused: boolean): void {
+    setAttribute(this.root, "aria-live", paused ? "polite" : "off");
+  }
+
   show(reading: Reading | null, zone: Zone): void {
     this.hint.hidden = reading !== null;
     this.time.hidden = this.date.hidden = this.index.hidden = reading === null;
@@ -60,14 +65,16 @@ export class Metrics {
   private readonly delay: HTMLElement;
   private readonly clock: HTMLElement;
   private readonly lost: HTMLElement;
+  private readonly missed: HTMLElement;
   private readonly reasons = make("span", { class: "reasons", "data-testid": "lost-reasons" });
 
   constructor(list: HTMLElement) {
     this.rate = term(list, "Rate", "rate", "Frames a second as they arrive here, of the nominal rate");
     this.delay = term(list, "Delay", "delay", "Age of the newest sample on arrival, by the clocks of device and this computer");
     this.clock = term(list, "Clock", "clock", "Bound of the error of the device's clock");
-    this.lost = term(list, "Lost", "lost", "Frames declared lost, or not received, since this page began to listen");
+    this.lost = term(list, "Lost", "lost", "Frames declared lost since this page began to listen, and why");
     this.lost.after(this.reasons);
+    this.missed = term(list, "Missed", "missed", "Frames that did not come here and were not declared lost (yet)");
   }
 
   show(figures: Figures): void {
@@ -75,11 +82,9 @@ export class Metrics {
     setText(this.delay, delayWords(figures.delayMs));
     setText(this.clock, clockWords(figures.clockErrorNs));
     const { lost, missing, undecodable } = figures.account;
-    const total = [...lost.values()].reduce((sum, count) => sum + count, missing);
-    setText(this.lost, formatCount(total));
-    setAttribute(this.lost, "data-count", String(total));
-    setAttribute(this.lost, "data-health", total + undecodable > 0 ? "bad" : "good");
-    setText(this.reasons, reasonWords(lost, missing, undecodable));
+    showCount(this.lost, [...lost.values()].reduce((sum, count) => sum + count, 0));
+    showCount(this.missed, missing);
+    setText(this.reasons, reasonWords(lost, undecodable));
   }
 }
 
@@ -87,6 +92,12 @@ function term(list: HTMLElement, name: string, id: string, title: string): HTMLE
   const value = make("span", { "data-testid": id }, "—");
   list.append(make("div", { title }, make("dt", {}, name), make("dd", {}, value)));
   return value;
+}
+
+function showCount(element: HTMLElement, count: number): void {
+  setText(element, formatCount(count));
+  setAttribute(element, "data-count", String(count));
+  setAttribute(element, "data-health", count > 0 ? "bad" : "good");
 }
 
 function rateWords({ measured, nominal }: Figures): string {
@@ -106,9 +117,9 @@ function clockWords(errorNs: number | null | undefined): string {
   return errorNs < 1e6 ? `± ${Math.max(1, Math.round(errorNs / 1000))} µs` : `± ${formatDuration(errorNs / 1e6)}`;
 }
 
-function reasonWords(lost: ReadonlyMap<string, number>, missing: number, undecodable: number): string {
-  const parts = [...lost].map(([reason, count]) => `${reason.replaceAll("_", " ")} ${formatCount(count)}`);
-  if (missing > 0) parts.push(`not received ${formatCount(missing)}`);
+function reasonWords(lost: ReadonlyMap<string, number>, undecodable: number): string {
+  const several = lost.size > 1;
+  const parts = [...lost].map(([reason, count]) => reason.replaceAll("_", " ") + (several ? ` ${formatCount(count)}` : ""));
   if (undecodable > 0) parts.push(`undecodable messages ${formatCount(undecodable)}`);
   return parts.join(", ");
 }

@@ -38,6 +38,7 @@ export class Scope {
   trace = new Trace(KEPT_MS);
   private clock = new SweepClock();
   private channels: Channel[] = [];
+  private revision: number | null = null;
   private palette = readPalette();
   private panels: Panels;
   private cursor: Cursor;
@@ -73,6 +74,7 @@ export class Scope {
   reset(): void {
     this.trace = new Trace(KEPT_MS);
     this.clock = new SweepClock();
+    this.revision = null;
     this.setChannels([]);
     this.resume();
     for (const name of ["data-epoch", "data-newest-index"]) setAttribute(this.root, name, null);
@@ -80,7 +82,11 @@ export class Scope {
 
   /** The stream is described, perhaps anew. */
   describe(meta: Meta | null): void {
-    if (meta && JSON.stringify(meta.channels) !== JSON.stringify(this.channels)) this.setChannels(meta.channels);
+    if (!meta) return;
+    // What was taken under another revision had other scales.
+    if (this.revision !== null && this.revision !== meta.revision) this.trace.clear();
+    this.revision = meta.revision;
+    if (JSON.stringify(meta.channels) !== JSON.stringify(this.channels)) this.setChannels(meta.channels);
   }
 
   /** A message came; returns how many new frames it brought. */

@@ -69,6 +69,13 @@ describe("decimate", () => {
     expect(inner(second)).toEqual(inner(first));
   });
 
+  it("leaves a channel empty that the frames do not have", () => {
+    const two = [...AS_IS, ...AS_IS];
+    expect(stripOf([batch(0, [1, 2])], { fromMs: 0, toMs: 1 }, 100, two).ys[1]).toEqual([null, null]);
+    const { ys } = stripOf([ramp(0, 5000)], { fromMs: 0, toMs: 5000 }, 100, two);
+    expect(new Set(ys[1])).toEqual(new Set([null]));
+  });
+
   it("breaks the line at a value that is not finite", () => {
     const strip = stripOf([batch(0, [1, 0, 3], { data: Float32Array.from([1, Number.NaN, 3]) })], { fromMs: 0, toMs: 2 }, 100);
     expect(strip.ys[0]).toEqual([1, null, 3]);

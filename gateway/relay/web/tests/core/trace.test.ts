@@ -80,6 +80,17 @@ describe("Trace", () => {
     expect(trace.current!.gaps.map((known) => known.index)).toEqual([10_000]);
   });
 
+  it("forgets the frames and keeps the account when told to", () => {
+    const trace = new Trace(1000);
+    trace.accept(ramp(0, 50));
+    trace.accept(gap(50, 5));
+    trace.clear();
+    expect(trace.newestMs).toBeNull();
+    expect(trace.account()).toMatchObject({ received: 50, lost: new Map([["overrun", 5]]) });
+    trace.accept(ramp(55, 60));
+    expect([trace.current!.ring!.has(57), trace.current!.ring!.has(10)]).toEqual([true, false]);
+  });
+
   it("makes a copy that later messages leave alone", () => {
     const trace = new Trace(1000);
     trace.accept(ramp(0, 50));
