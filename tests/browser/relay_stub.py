@@ -26,7 +26,7 @@ DIST = Path(__file__).parents[2] / "gateway" / "relay" / "web" / "dist"
 STREAM = "demo/ecg"
 RATE = 500
 BATCH = 50
-EPOCH = (3 << 32) | 0x5EED
+FIRST_EPOCH = (3 << 32) | 0x5EED
 
 GAP_EVERY = 1500
 GAP_FROM = 700
@@ -48,7 +48,6 @@ META: dict[str, Any] = {
     "codec": "cbor",
     "channels": CHANNELS,
 }
-STATUS = {"v": 1, "online": True, "epoch": EPOCH}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'"
 )
@@ -81,6 +80,9 @@ class RelayStub:
         """`prefix`: the path below which a reverse proxy would show it, such as `/lab/scope`."""
         self.prefix = prefix
         self.start_ns = time.time_ns()
+        self.epoch = FIRST_EPOCH
+        self.silent = False
+        """Send no samples: what is due goes missing."""
         self.port = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -115,6 +117,19 @@ class RelayStub:
         if self._loop and self._thread:
             self._loop.call_soon_threadsafe(self._halt.set)
             self._thread.join(10)
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Send a control message to every viewer."""
+        if self._loop:
+            asyncio.run_coroutine_threadsafe(self._say(message), self._loop).result(10)
+
+    async def _say(self, message: dict[str, Any]) -> None:
+        await asyncio.gather(*(socket.send_json(message) for socket in self._sockets))
+
+    def begin_epoch(self) -> None:
+        """The device restarts: a new epoch, counted from 0 from now on. Only while nobody is connected."""
+        self.epoch += 1 << 32
+        self.start_ns = time.time_ns()
 
     async def _serve(self, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
@@ -185,7 +200,10 @@ class RelayStub:
             return {"type": "pong"}
         if wish["stream"] != STREAM:
             return {"type": "error", "code": "unknown_stream", "message": f"there is no stream {wish['stream']}"}
-        return {"type": "subscribed", "stream": STREAM, "meta": META, "status": STATUS}
+        return {"type": "subscribed", "stream": STREAM, "meta": META, "status": self._status()}
+
+    def _status(self) -> dict[str, Any]:
+        return {"v": 1, "online": True, "epoch": self.epoch}
 
     async def _send(self, socket: web.WebSocketResponse) -> None:
         codec = CborCodec()
@@ -194,7 +212,7 @@ class RelayStub:
             while True:
                 await asyncio.sleep(max(0, self.utc_ns(index + BATCH) - time.time_ns()) / 1e9)
                 message = self._message(index)
-                if message:
+                if message and not self.silent:
                     await socket.send_bytes(codec.encode(message))
                 index += BATCH
 
@@ -202,8 +220,10 @@ class RelayStub:
         """What goes out for the frames from `index` to `index + BATCH`; a gap goes out whole, at its beginning."""
         place = index % GAP_EVERY
         if place == GAP_FROM:
-            return Gap(EPOCH, index, GAP_COUNT, "overrun")
+            return Gap(self.epoch, index, GAP_COUNT, "overrun")
         if GAP_FROM < place < GAP_FROM + GAP_COUNT:
             return None
         now = self.utc_ns(index)
-        return Batch(EPOCH, index, now, now, raw_frames(index, BATCH), Fraction(RATE), clock_error_ns=1_500_000)
+        return Batch(
+            self.epoch, index, now, now, raw_frames(index, BATCH), Fraction(RATE), clock_error_ns=1_500_000
+        )

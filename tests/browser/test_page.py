@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.driving import PATIENCE_MS, hover, number, pause, shown_values, wait_for_frames, wait_for_index
-from tests.browser.relay_stub import GAP_COUNT, STREAM, RelayStub
+from tests.browser.relay_stub import CHANNELS, GAP_COUNT, META, STREAM, RelayStub
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 
@@ -176,6 +176,47 @@ def test_comes_back_by_itself_after_the_relay_restarted(page: Page, plot: Locato
     expect(notice).to_be_hidden()
     expect(page.get_by_test_id("link-state")).to_have_attribute("data-health", "good")
     expect(page.get_by_test_id("missed")).to_have_attribute("data-health", "bad")
+
+
+def test_a_restart_of_the_device_is_a_new_epoch_beside_the_old_trace(
+    page: Page, plot: Locator, relay: RelayStub
+) -> None:
+    old = plot.get_attribute("data-epoch")
+    relay.stop()
+    relay.begin_epoch()
+    relay.start()
+    expect(plot).to_have_attribute("data-epoch", str(relay.epoch))
+    assert old != str(relay.epoch)
+    expect(plot).to_have_attribute("data-marks", re.compile('"kind":"restart"'))
+    wait_for_index(page, 100)
+    assert number(plot, "data-newest-index") < 10_000
+
+
+@pytest.mark.parametrize(
+    ("message", "chip", "trouble"),
+    [
+        ({"type": "broker", "connected": False}, "broker-state", "broker"),
+        ({"type": "status", "device": "demo", "status": {"v": 1, "online": False}}, "device-state", "offline"),
+    ],
+)
+def test_says_why_no_samples_come(
+    page: Page, plot: Locator, relay: RelayStub, message: dict[str, Any], chip: str, trouble: str
+) -> None:
+    relay.silent = True
+    relay.say(message)
+    expect(page.get_by_test_id(chip)).to_have_attribute("data-health", "bad")
+    expect(page.get_by_test_id("notice")).to_have_attribute("data-trouble", trouble)
+    relay.silent = False
+    wait_for_frames(page, 100)
+    expect(page.get_by_test_id("notice")).to_be_hidden()
+
+
+def test_a_stream_described_anew_takes_on_its_new_channels(page: Page, plot: Locator, relay: RelayStub) -> None:
+    channels = [{**channel, "name": f"new_{channel['name']}", "unit": "V"} for channel in CHANNELS]
+    relay.say({"type": "meta", "stream": STREAM, "meta": {**META, "revision": 2, "channels": channels}})
+    expect(page.get_by_test_id("panel").first).to_contain_text("new_lead_i")
+    wait_for_frames(page, 100)
+    expect(page.locator(".unit").first).to_have_text("V")
 
 
 def test_an_unreachable_relay_is_said(page: Page, page_url: str) -> None:

@@ -34,6 +34,16 @@ export function decimate(runs: readonly Run[], window: Window, columns: number, 
   return strip;
 }
 
+/** Which points get a dot: all if `every`, else those that no line reaches, which would not be seen. */
+export function dotted(y: readonly (number | null)[], every: boolean): number[] {
+  const dots: number[] = [];
+  for (let i = 0; i < y.length; i++) {
+    if (y[i] === null) continue;
+    if (every || ((y[i - 1] ?? null) === null && (y[i + 1] ?? null) === null)) dots.push(i);
+  }
+  return dots;
+}
+
 function breakLine(strip: Strip): void {
   const last = strip.x.at(-1);
   if (last === undefined) return;

@@ -68,8 +68,9 @@ export function timeDecimals(periodMs: number | null): number {
   return periodMs === null || periodMs >= 1 ? 3 : 6;
 }
 
-/** Decimals that show a step of one raw count, for a channel of this scale. */
-export function valueDecimals(scale: number): number {
+/** Decimals that show a step of one raw count, for a channel of this scale; floating-point samples have no such step. */
+export function valueDecimals(scale: number, dtype: string): number {
+  if (dtype.startsWith("float")) return 3;
   const step = Math.abs(scale);
   if (!(step > 0) || !Number.isFinite(step)) return 3;
   return Math.min(9, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));

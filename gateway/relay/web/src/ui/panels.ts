@@ -1,6 +1,6 @@
 import uPlot from "uplot";
 
-import type { Strip } from "../core/decimate";
+import { dotted, type Strip } from "../core/decimate";
 import { formatTime, timeTicks, type Zone } from "../core/format";
 import { AutoRange, spanOf } from "../core/range";
 import type { Mark, Window } from "../core/view";
@@ -20,6 +20,9 @@ const LINE_PX = 1.5;
 /** Without a graphics processor a hairline costs a fraction of a wider line: beyond so many points there is nothing but hairlines. */
 const HAIRLINE_FROM_POINTS = 8000;
 const HAIRLINE_PX = 1;
+const DOT_PX = 5;
+/** Every sample has a dot where the samples stand so far apart. */
+const DOTS_APART_PX = 14;
 const FONT = "11px system-ui, sans-serif";
 
 /** One drawing of all the panels. */
@@ -146,6 +149,16 @@ export class Panels {
 
   private options(channel: Channel, position: number, last: boolean): uPlot.Options {
     const colour = traceColour(this.palette, position);
+    const points = {
+      show: true,
+      size: DOT_PX,
+      width: 0,
+      fill: colour,
+      filter: (plot: uPlot, series: number) => {
+        const y = plot.data[series] as (number | null)[];
+        return dotted(y, y.length * DOTS_APART_PX * devicePixelRatio < plot.bbox.width);
+      },
+    };
     const line = { stroke: this.palette.grid, width: 1 };
     return {
       width: 300,
@@ -177,7 +190,7 @@ export class Panels {
           values: (_plot, ticks) => ticks.map((tick) => String(Number(tick.toPrecision(6))).replace("-", "−")),
         },
       ],
-      series: [{}, { stroke: colour, width: LINE_PX, pxAlign: 0, points: { size: 4, fill: colour, stroke: colour } }],
+      series: [{}, { stroke: colour, width: LINE_PX, pxAlign: 0, points }],
       hooks: {
         drawClear: [(plot) => shadeMarks(plot, this.marks, this.palette)],
         draw: [(plot) => position === 0 && labelMarks(plot, this.marks, this.palette)],

@@ -39,6 +39,7 @@ export class Scope {
   private clock = new SweepClock();
   private channels: Channel[] = [];
   private revision: number | null = null;
+  private dtype = "";
   private palette = readPalette();
   private panels: Panels;
   private cursor: Cursor;
@@ -86,6 +87,7 @@ export class Scope {
     // What was taken under another revision had other scales.
     if (this.revision !== null && this.revision !== meta.revision) this.trace.clear();
     this.revision = meta.revision;
+    this.dtype = meta.dtype;
     if (JSON.stringify(meta.channels) !== JSON.stringify(this.channels)) this.setChannels(meta.channels);
   }
 
@@ -231,7 +233,7 @@ export class Scope {
   }
 
   private texts(frame: Frame): string[] {
-    return this.physical(frame).map((value, channel) => formatValue(value, valueDecimals(this.channels[channel]!.scale)));
+    return this.physical(frame).map((value, channel) => formatValue(value, valueDecimals(this.channels[channel]!.scale, this.dtype)));
   }
 
   private pointedMs(fraction: number): number {

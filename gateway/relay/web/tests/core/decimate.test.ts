@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { decimate, type Strip } from "../../src/core/decimate";
+import { decimate, dotted, type Strip } from "../../src/core/decimate";
 import { Trace } from "../../src/core/trace";
 import { runsIn, type Window } from "../../src/core/view";
 import type { Message } from "../../src/wire/message";
@@ -83,5 +83,17 @@ describe("decimate", () => {
     const { ys } = stripOf([batch(0, [...values], { data: values })], { fromMs: 0, toMs: 1000 }, 10);
     expect(ys[0]!.slice(0, 2)).toEqual([null, null]);
     expect(ys[0]!.at(-1)).toBe(999);
+  });
+});
+
+describe("dotted", () => {
+  it("dots a sample that no line reaches", () => {
+    expect(dotted([1, 2, null, 3, null, 4, 5], false)).toEqual([3]);
+    expect(dotted([1], false)).toEqual([0]);
+    expect(dotted([null, 1], false)).toEqual([1]);
+  });
+
+  it("dots every sample when asked to", () => {
+    expect(dotted([1, null, 0], true)).toEqual([0, 2]);
   });
 });

@@ -45,7 +45,8 @@ describe("times", () => {
 
 describe("values", () => {
   it("shows a raw count's step, no less and no more", () => {
-    expect([1, 0.5, 0.1, 0.0011, 4.8e-7, 10].map(valueDecimals)).toEqual([0, 1, 1, 3, 7, 0]);
+    expect([1, 0.5, 0.1, 0.0011, 4.8e-7, 10].map((scale) => valueDecimals(scale, "int16"))).toEqual([0, 1, 1, 3, 7, 0]);
+    expect(valueDecimals(1, "float32")).toBe(3);
   });
 
   it("has a true minus sign and no minus zero", () => {
