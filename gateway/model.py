@@ -109,5 +109,11 @@ Message = Batch | Gap
 
 
 def frame_offsets_ns(rate: Fraction, count: int) -> NDArray[np.int64]:
-    """Time of each of `count` frames after the first, in ns, exact to the nanosecond at any rational rate."""
-    return np.arange(count, dtype=np.int64) * (1_000_000_000 * rate.denominator) // rate.numerator
+    """Time of each of `count` frames after the first, in ns, exact to the nanosecond at any rational rate.
+
+    Raises OverflowError if the last one is more than an int64 holds: 292 years.
+    """
+    step = 1_000_000_000 * rate.denominator
+    if step * count < 1 << 63 and rate.numerator < 1 << 63:
+        return np.arange(count, dtype=np.int64) * step // rate.numerator
+    return np.array([frame * step // rate.numerator for frame in range(count)], dtype=np.int64)

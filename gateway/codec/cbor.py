@@ -6,7 +6,6 @@ CBOR library reads them and numpy or an `Int16Array` views them without a copy.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import cbor2
@@ -68,7 +67,7 @@ class CborCodec:
 
 def typed_array(values: NDArray[Any]) -> cbor2.CBORTag:
     """The values as a typed array, row by row; raises CodecError for a type that RFC 8746 has no tag for."""
-    dtype = values.dtype.newbyteorder("<") if sys.byteorder == "big" else values.dtype
+    dtype = values.dtype.newbyteorder("<")
     tag = TAG_OF.get(dtype.str)
     if tag is None:
         raise CodecError(f"samples of type {values.dtype} cannot be sent; allowed: {', '.join(TAG_OF)}")
@@ -90,10 +89,11 @@ def shaped_array(value: object) -> NDArray[Any]:
     if not isinstance(value, cbor2.CBORTag) or value.tag != MULTI_DIMENSIONAL:
         raise CodecError("field 'd' must be a multi-dimensional array (RFC 8746, tag 40)")
     match value.value:
-        case [[int(rows), int(columns)], elements] if rows >= 0 and columns >= 1:
+        case [[rows, columns], elements] if type(rows) is int and type(columns) is int:
             flat = flat_array(elements, "d")
         case _:
             raise CodecError("field 'd' must be [[frames, channels], typed array]")
-    if flat.size != rows * columns:
-        raise CodecError(f"field 'd' has {flat.size} values, not {rows} x {columns}")
+    if rows < 1 or columns < 1 or flat.size != rows * columns:
+        shape = f"{fields.shown(rows)} x {fields.shown(columns)}"
+        raise CodecError(f"field 'd' has {flat.size} values, not {shape}; at least 1 x 1 is needed")
     return flat.reshape(rows, columns)

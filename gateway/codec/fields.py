@@ -41,11 +41,19 @@ def gap_fields(gap: Gap) -> dict[str, Any]:
     return {"v": SCHEMA_VERSION, "e": gap.epoch, "i": gap.index, "n": gap.count, "why": gap.reason}
 
 
+def shown(value: object) -> str:
+    """The value for an error message: short, whatever came over the wire."""
+    try:
+        return f"{value!r:.60}"
+    except (ValueError, RecursionError):  # more digits, or deeper, than Python writes out
+        return f"a very large {type(value).__name__}"
+
+
 def whole(fields: Mapping[str, Any], key: str, low: int = 0, high: int = MAXIMUM_COUNT) -> int:
     """A whole number in [low, high)."""
     value = fields.get(key)
     if type(value) is not int or not low <= value < high:
-        raise CodecError(f"field {key!r} must be a whole number from {low} to {high - 1}, not {value!r:.60}")
+        raise CodecError(f"field {key!r} must be a whole number from {low} to {high - 1}, not {shown(value)}")
     return value
 
 
@@ -64,15 +72,15 @@ def message(fields: object, data: object, offsets: object) -> Message:
 def _gap(fields: Mapping[str, Any]) -> Gap:
     reason = fields.get("why")
     if not isinstance(reason, str) or reason not in GAP_REASONS:
-        raise CodecError(f"field 'why' must be one of {', '.join(sorted(GAP_REASONS))}, not {reason!r:.60}")
+        raise CodecError(f"field 'why' must be one of {', '.join(sorted(GAP_REASONS))}, not {shown(reason)}")
     index = whole(fields, "i")
     count = whole(fields, "n", 1, MAXIMUM_COUNT - index)
     return Gap(whole(fields, "e"), index, count, cast(GapReason, reason))
 
 
 def _batch(fields: Mapping[str, Any], data: object, offsets: object) -> Batch:
-    if not isinstance(data, np.ndarray) or data.ndim != 2:
-        raise CodecError("field 'd' must hold frames x channels")
+    if not isinstance(data, np.ndarray) or data.ndim != 2 or data.size == 0:
+        raise CodecError("field 'd' must hold frames x channels, at least one of each")
     rows: NDArray[np.int64] | None = None
     if offsets is not None:
         if (
@@ -82,13 +90,15 @@ def _batch(fields: Mapping[str, Any], data: object, offsets: object) -> Batch:
         ):
             raise CodecError("field 'o' must hold one whole number for each frame")
         rows = offsets.astype(np.int64, copy=False)
+    rate, utc_ns = _rate(fields.get("r")), whole(fields, "t", -MAXIMUM_COUNT)
+    _check_times(utc_ns, rate, data.shape[0], offsets)
     return Batch(
         epoch=whole(fields, "e"),
         index=whole(fields, "i", high=MAXIMUM_COUNT - data.shape[0]),
-        utc_ns=whole(fields, "t", -MAXIMUM_COUNT),
+        utc_ns=utc_ns,
         monotonic_ns=whole(fields, "m", -MAXIMUM_COUNT),
         data=data,
-        rate=_rate(fields.get("r")),
+        rate=rate,
         clock_error_ns=None if fields.get("q") is None else whole(fields, "q"),
         offsets_ns=rows,
         revision=whole(fields, "c"),
@@ -98,7 +108,19 @@ def _batch(fields: Mapping[str, Any], data: object, offsets: object) -> Batch:
 def _rate(value: object) -> Fraction | None:
     if value is None:
         return None
-    match value:
-        case [int(numerator), int(denominator)] if numerator > 0 and denominator > 0:
-            return Fraction(numerator, denominator)
-    raise CodecError(f"field 'r' must be two positive whole numbers, not {value!r:.60}")
+    if not isinstance(value, list) or len(value) != 2:
+        raise CodecError(f"field 'r' must be two positive whole numbers, not {shown(value)}")
+    numerator, denominator = (whole({"r": term}, "r", 1) for term in value)
+    return Fraction(numerator, denominator)
+
+
+def _check_times(utc_ns: int, rate: Fraction | None, frames: int, offsets: NDArray[Any] | None) -> None:
+    """Every frame has a time, and an int64 holds it; raises CodecError."""
+    if offsets is not None:
+        first, last = int(offsets.min()), int(offsets.max())
+    elif rate is not None:
+        first, last = 0, (frames - 1) * 1_000_000_000 * rate.denominator // rate.numerator
+    else:
+        raise CodecError("a batch must have a rate 'r' or the frames' offsets 'o'")
+    if not -MAXIMUM_COUNT <= utc_ns + first <= utc_ns + last < MAXIMUM_COUNT or last >= MAXIMUM_COUNT:
+        raise CodecError("the times of the frames must be 64-bit numbers of ns")

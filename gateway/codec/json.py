@@ -5,7 +5,9 @@ Samples are nested lists, frame by frame; a batch of floats that are not finite 
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,16 @@ from numpy.typing import NDArray
 from gateway.codec import fields
 from gateway.errors import CodecError
 from gateway.model import Gap, Message
+
+MAXIMUM_DEPTH = 32
+"""Of nested lists and objects; ours have five."""
+
+LIMITS: dict[str, tuple[float, float]] = {
+    **{kind: (np.iinfo(kind).min, np.iinfo(kind).max) for kind in ("int8", "uint8", "int16", "uint16")},
+    **{kind: (np.iinfo(kind).min, np.iinfo(kind).max) for kind in ("int32", "uint32", "int64", "uint64")},
+    **{kind: (float(np.finfo(kind).min), float(np.finfo(kind).max)) for kind in ("float32", "float64")},
+}
+"""The types that samples may have, and their smallest and largest values."""
 
 
 class JsonCodec:
@@ -27,7 +39,7 @@ class JsonCodec:
         if isinstance(message, Gap):
             return _dump(fields.gap_fields(message))
         content = fields.header(message)
-        content["k"] = message.data.dtype.name
+        content["k"] = _kind(message.data.dtype.name)
         content["d"] = _finite(message.data)
         if message.offsets_ns is not None:
             content["o"] = message.offsets_ns.tolist()
@@ -36,8 +48,8 @@ class JsonCodec:
     def decode(self, payload: bytes) -> Message:
         """The message; raises CodecError for anything that is not one."""
         content = json_object(payload)
-        data = _samples(content["d"], content.get("k")) if "d" in content else None
-        offsets = _array(content["o"], "int64") if "o" in content else None
+        data = _table(content["d"], _kind(content.get("k")), "d") if "d" in content else None
+        offsets = _table([content["o"]], "int64", "o")[0] if "o" in content else None
         return fields.message(content, data, offsets)
 
 
@@ -53,29 +65,62 @@ def _finite(data: NDArray[Any]) -> Any:
     return data.tolist()
 
 
-def _samples(value: object, kind: object) -> NDArray[Any]:
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise CodecError(f"field 'k' must be one of {', '.join(_KINDS)}, not {kind!r:.60}")
-    return _array(value, kind)
+def _kind(name: object) -> str:
+    if not isinstance(name, str) or name not in LIMITS:
+        raise CodecError(f"samples must be of type {', '.join(LIMITS)}, not {fields.shown(name)}")
+    return name
 
 
-_KINDS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
+def _table(rows: object, kind: str, key: str) -> NDArray[Any]:
+    """Lists of one length as an array; unlike numpy, takes only numbers, and only those that the type holds."""
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise CodecError(f"field {key!r} must hold lists of numbers")
+    for number in itertools.chain.from_iterable(rows):
+        if not _holds(kind, number):
+            raise CodecError(f"field {key!r}: {fields.shown(number)} is not a number of type {kind}")
+    if len({len(row) for row in rows}) > 1:
+        raise CodecError(f"field {key!r} must have as many values in each frame")
+    return np.array(rows, dtype=kind)
 
 
-def _array(value: object, kind: str) -> NDArray[Any]:
-    try:
-        array = np.array(value, dtype=kind)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise CodecError(f"not an array of {kind}: {error}") from error
-    return array
+def _holds(kind: str, number: object) -> bool:
+    if number is None:
+        return kind.startswith("float")
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return False
+    low, high = LIMITS[kind]
+    return low <= number <= high and (isinstance(number, int) or kind.startswith("float"))
 
 
 def json_object(payload: bytes) -> dict[str, Any]:
-    """The JSON object in a payload; raises CodecError for anything else."""
+    """The JSON object in a payload; raises CodecError for anything else.
+
+    What it returns can be written as JSON again: numbers are finite, and nothing is nested beyond reason.
+    """
     try:
-        content = json.loads(payload)
+        content = json.loads(payload, parse_constant=_refuse, parse_float=_finite_float)
     except (ValueError, RecursionError) as error:
         raise CodecError(f"not JSON: {error}") from None
     if not isinstance(content, dict):
         raise CodecError(f"must be a JSON object, not {type(content).__name__}")
+    if _deeper_than(MAXIMUM_DEPTH, content):
+        raise CodecError(f"nested more than {MAXIMUM_DEPTH} deep")
     return content
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
+
+
+def _deeper_than(levels: int, value: object) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    children = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper_than(levels - 1, child) for child in children)
