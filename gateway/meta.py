@@ -59,5 +59,5 @@ def channels_of(meta: Mapping[str, Any]) -> tuple[Channel, ...]:
             )
             for channel in meta["channels"]
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return ()

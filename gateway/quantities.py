@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-_NUMBER_AND_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+_NUMBER_AND_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)\s*([A-Za-z]*)\s*")
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
@@ -30,7 +30,11 @@ def parse_duration(value: Any) -> float:
 
 def parse_size(value: Any) -> int:
     """Bytes of `"256MiB"`, `"2GB"` or `4096`; raises ValueError."""
-    return int(_positive(value, _BYTES, "a size such as '256MiB', '2GB' or a number of bytes", "B"))
+    allowed = "a size such as '256MiB', '2GB' or a number of bytes"
+    size = int(_positive(value, _BYTES, allowed, "B"))
+    if size == 0:
+        raise ValueError(f"must be {allowed}, at least 1")
+    return size
 
 
 def parse_rate(value: Any) -> Fraction:
