@@ -16,8 +16,12 @@ class Counters:
     ignored: int = 0
     """Frames that are no rows: headers, comments, other sentences, those skipped after opening."""
     undecodable: int = 0
-    """Rows declared lost: garbage, refused frames and overlong ones."""
+    """Frames that could not be decoded: garbage, refused and overlong ones."""
     overlong: int = 0
+    lost: int = 0
+    """Rows declared lost."""
+    restarts: int = 0
+    """Times that the instrument's own numbers went back."""
     partial: int = 0
     """Rows cut by unplugging."""
     opened: int = 0

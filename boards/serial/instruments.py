@@ -48,7 +48,7 @@ class Oximeter:
     rate: float = 50.0
     channels: ClassVar[Mapping[str, str]] = {"spo2": "%", "pulse": "1/min", "pleth": "count"}
     options: ClassVar[Mapping[str, Any]] = {
-        "baud": 9600,
+        "baud": 19_200,
         "frame": "line",
         "parse": "csv",
         "columns": ("number", "spo2", "pulse", "pleth"),

@@ -82,6 +82,12 @@ class SerialOptions(Options):
     sentence: str | None = Field(default=None, pattern=r"^[A-Z0-9]{3,8}$")
     """nmea: the sentence that is a row, as `GGA` (from any talker) or `GPGGA`."""
 
+    sequence: str | None = None
+    """The column, group, key or field in which the instrument numbers its rows: then lost rows are counted
+    exactly, over unplugging too."""
+    sequence_modulo: int | None = Field(default=None, ge=2)
+    """The number after the last one before 0. By default packed integers wrap at their size, text never."""
+
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, name: str) -> str:

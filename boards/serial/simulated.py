@@ -56,7 +56,8 @@ class SimulatedInstrument:
     """An instrument that talks on a pseudo-terminal in a thread of its own.
 
     `link` is a path that stands for the port, as udev's links do: it vanishes on unplugging, and names the new
-    terminal after `replug()`. Rows go on being due while the cable is out. With `realtime=False` it talks as
+    terminal after `replug()`. Rows go on being due while the cable is out. It talks at its rate and its line's
+    baud, both times `speed`, and what nobody reads in time is dropped; with `realtime=False` it talks as
     fast as it is read, waits for its reader and for the cable, and loses nothing but what faults take.
     """
 
@@ -67,6 +68,7 @@ class SimulatedInstrument:
         *,
         seed: int = 0,
         realtime: bool = True,
+        speed: float = 1.0,
         rows: int | None = None,
         faults: Mapping[int, Fault] | None = None,
     ) -> None:
@@ -82,6 +84,8 @@ class SimulatedInstrument:
         self.received = b""
         """The last bytes that the reader sent, such as an init command."""
         self._realtime = realtime
+        self._rate = instrument.rate * speed
+        self._byte_s = 10 / instrument.options["baud"] / speed
         self._rows = rows
         self._faults = dict(faults or {})
         self._requests: deque[Fault] = deque()
@@ -148,7 +152,7 @@ class SimulatedInstrument:
         row = 0
         while not self._stopping.is_set() and row != self._rows:
             if self._realtime:
-                self._pause(began + row / self.instrument.rate - time.monotonic())
+                self._pause(began + row / self._rate - time.monotonic())
             else:
                 self._plugged.wait()
             self._say(row)
@@ -186,14 +190,13 @@ class SimulatedInstrument:
 
     def _write(self, data: bytes) -> bool:
         """Send in pieces of any size, paced by the baud rate; False if the cable was out before the end."""
-        byte_s = 10 / self.instrument.options["baud"]
         began = time.monotonic()
         done = 0
         while done < len(data):
             piece = data[done : done + self._random.randint(1, LONGEST_PIECE)]
             done += len(piece)
             if self._realtime:
-                self._pause(began + done * byte_s - time.monotonic())
+                self._pause(began + done * self._byte_s - time.monotonic())
             if not self._put(piece):
                 return False
         return True

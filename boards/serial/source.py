@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from boards.base import READ_PATIENCE_S, Block, SampleSource, SourceRequest
+from boards.base import READ_PATIENCE_S, Block, Channel, SampleSource, SourceRequest
 from boards.errors import BadOption, LimitExceeded, SourceLost
 from boards.options import parse_options
 from boards.serial.counters import Counters
 from boards.serial.decoder import Decoder
 from boards.serial.framers import make_framer
+from boards.serial.losses import CountByNumber, CountRefusals, LossCounter, wraps_at
 from boards.serial.options import SerialOptions
 from boards.serial.parsers import make_parser
 from boards.serial.port import Port, has_no_wire
@@ -54,19 +55,28 @@ class SerialSource(SampleSource):
                 )
         self.options = options
         self.counters = Counters()
-        self._parser = make_parser(options, request.channels)
-        self.dtype: DTypeLike = self._parser.dtype
+        numbers = [Channel("", options.sequence)] if options.sequence else []
+        self._parser = make_parser(options, [*request.channels, *numbers])
+        self.dtype: DTypeLike = make_parser(options, request.channels).dtype
         self._port: Port | None = None
         self._decoder: Decoder | None = None
+        self._losses = self._make_losses(numbers)
         self._ready: deque[Block] = deque()
         self._lost: SourceLost | None = None
 
     def open(self) -> None:
-        self.close()
-        self._lost = None
+        self._close_port()
         self._port = Port(self.options)
+        self._losses.opened(again=self._lost is not None)
+        self._lost = None
         self._decoder = self._make_decoder(self._port.name)
         self.counters.opened += 1
+
+    def _make_losses(self, numbers: Sequence[Channel]) -> LossCounter:
+        if not numbers:
+            return CountRefusals()
+        modulo = self.options.sequence_modulo or wraps_at(make_parser(self.options, numbers).dtype)
+        return CountByNumber(modulo, self.counters)
 
     def _make_decoder(self, port: str) -> Decoder:
         options = self.options
@@ -75,7 +85,9 @@ class SerialSource(SampleSource):
             make_framer(options),
             self._parser,
             WireClock(options.byte_ns if corrected else 0, time.monotonic_ns()),
+            self._losses,
             channels=len(self.request.channels),
+            dtype=self.dtype,
             counters=self.counters,
             encoding=options.encoding,
             ignore=options.ignore,
@@ -93,7 +105,7 @@ class SerialSource(SampleSource):
             return self._ready.popleft()
         if self._lost is not None:
             raise self._lost
-        return self._empty()
+        return self._nothing()
 
     def _read_port(self, patience_s: float) -> None:
         if self._port is None or self._decoder is None:
@@ -101,7 +113,9 @@ class SerialSource(SampleSource):
         try:
             chunk = self._port.read(patience_s)
         except SourceLost as error:
-            self._unplug(error, self._decoder.pending)
+            self._lost = error
+            self.counters.unplugged += 1
+            self._ready.extend(self._decoder.cut(time.monotonic_ns()))
             return
         if chunk:
             self._ready.extend(self._decoder.feed(chunk, time.monotonic_ns()))
@@ -109,19 +123,15 @@ class SerialSource(SampleSource):
         if warning:
             log.warning("%s: %s; are baud (%d) and frame right?", self._port.name, warning, self.options.baud)
 
-    def _unplug(self, error: SourceLost, pending: int) -> None:
-        """The row that was on its way is lost; how many the instrument sends to nobody can't be known."""
-        self._lost = error
-        self.counters.unplugged += 1
-        if pending:
-            self.counters.partial += 1
-            self._ready.append(self._empty(lost=1))
-
-    def _empty(self, lost: int = 0) -> Block:
+    def _nothing(self) -> Block:
         frames = np.empty((0, len(self.request.channels)), dtype=self.dtype)
-        return Block(frames, time.monotonic_ns(), lost, "unplugged", np.empty(0, dtype=np.int64))
+        return Block(frames, time.monotonic_ns(), offsets_ns=np.empty(0, dtype=np.int64))
 
     def close(self) -> None:
+        self._close_port()
+        self._ready.clear()
+
+    def _close_port(self) -> None:
         if self._port is not None:
             self._port.close()
         self._port = None

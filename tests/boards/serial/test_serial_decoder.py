@@ -15,6 +15,7 @@ from boards import Block, Channel
 from boards.serial.counters import Counters
 from boards.serial.decoder import SUSPICIOUS_RUN, Decoder
 from boards.serial.framers import make_framer
+from boards.serial.losses import CountByNumber, CountRefusals
 from boards.serial.options import SerialOptions
 from boards.serial.parsers import make_parser
 from boards.serial.wire import WireClock
@@ -30,7 +31,9 @@ def make_decoder(byte_ns: int = BYTE_NS, **values: Any) -> tuple[Decoder, Counte
         make_framer(options),
         make_parser(options, channels),
         WireClock(byte_ns, 0),
+        CountRefusals(),
         channels=2,
+        dtype=np.float64,
         counters=counters,
         encoding=options.encoding,
         ignore=options.ignore,
@@ -159,3 +162,36 @@ def test_any_bytes_end_in_blocks_whose_times_go_forward(frame: str, chunks: list
             rows += len(block.frames)
             lost += block.lost
     assert (rows, lost) == (counters.rows, counters.undecodable)
+
+
+def test_the_rows_own_number_counts_what_is_lost_and_is_no_channel() -> None:
+    options = SerialOptions(port="loop://", skip=0)
+    counters = Counters()
+    decoder = Decoder(
+        make_framer(options),
+        make_parser(options, [Channel("a", "2"), Channel("", "1")]),
+        WireClock(BYTE_NS, 0),
+        CountByNumber(None, counters),
+        channels=1,
+        dtype=np.float64,
+        counters=counters,
+        skip=0,
+    )
+    blocks = decoder.feed(b"7,70\nx\n8,80\n11,110\ny\n13,130\n14.5,145\n", 0)
+    assert [(b.lost, b.reason, b.frames[:, 0].tolist()) for b in blocks] == [
+        (0, "undecodable", [70, 80]),
+        (2, "overrun", [110]),
+        (1, "undecodable", [130]),
+    ]
+    assert (counters.rows, counters.lost, counters.undecodable) == (4, 3, 3)
+
+
+def test_losses_of_different_reasons_one_after_another_are_two_declarations() -> None:
+    decoder, counters = make_decoder()
+    [block] = decoder.feed(b"x\n1,", 0)
+    [cut] = decoder.cut(9)
+    assert [(b.lost, b.reason, len(b.frames)) for b in (block, cut)] == [
+        (1, "undecodable", 0),
+        (1, "unplugged", 0),
+    ]
+    assert (counters.partial, counters.lost) == (1, 2)

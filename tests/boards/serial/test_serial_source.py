@@ -22,7 +22,7 @@ from boards.registry import load_board
 from boards.serial import SerialBoard, SerialSource, open_serial_source
 from boards.serial.decoder import SUSPICIOUS_RUN
 from boards.serial.instruments import INSTRUMENTS, Instrument, make_instrument
-from boards.serial.simulated import Fault, Garbage, Garble, SimulatedInstrument, Unplug
+from boards.serial.simulated import Fault, Garbage, Garble, Silence, SimulatedInstrument, Unplug
 
 PATIENCE_S = 60
 """More than any test needs: one that would wait for ever fails instead."""
@@ -175,6 +175,35 @@ def test_a_row_cut_by_unplugging_is_declared_before_the_source_is_lost() -> None
     assert source.counters.partial == 1
 
 
+@pytest.mark.parametrize("kind", ["oximeter", "imu", "imu_cobs"])
+def test_rows_that_are_numbered_are_delivered_or_declared_to_the_last_one_over_every_fault(
+    kind: str, tmp_path: Path
+) -> None:
+    ends = {"imu": b"", "imu_cobs": b"\0"}.get(kind, b"\r\n")
+    faults: dict[int, Fault] = {
+        20: Garble(),
+        21: Garble(),
+        40: Garbage(b"noise" + ends),
+        60: Garbage(b"\xff" * 5000 + ends),
+        100: Unplug(),
+        150: Silence(0.01),
+        200: Unplug(),
+    }
+    with talking(kind, tmp_path, {"sequence": "number", "skip": None}, faults=faults) as (port, source):
+        blocks: list[Block] = []
+        for _ in range(2):
+            blocks += read_until_lost(source)
+            port.replug()
+            source.open()
+        read_until(source, lambda _: source.counters.rows >= 700, blocks)
+    came = numbered(blocks)
+    assert {reason for block in blocks if block.lost for reason in [block.reason]} >= {"undecodable", "unplugged"}
+    for index, values in came.items():
+        assert values == pytest.approx(port.instrument.values(index), abs=1e-9)
+    assert rows(blocks) + lost(blocks) == max(came) + 1
+    assert {20, 21, 100, 200}.isdisjoint(came)
+
+
 def test_silence_gives_empty_blocks(tmp_path: Path) -> None:
     with talking("oximeter", tmp_path, rows=0) as (_, source):
         block = source.read()
@@ -192,7 +221,7 @@ def test_a_wrong_baud_rate_is_warned_of_once_and_ends_nothing(
     assert lost(blocks) == 3 * SUSPICIOUS_RUN
     assert source.counters.warnings == 1
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "are baud (9600) and frame right?" in caplog.text
+    assert "are baud (19200) and frame right?" in caplog.text
 
 
 def test_init_starts_the_instrument_on_every_opening(tmp_path: Path) -> None:
