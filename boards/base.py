@@ -31,7 +31,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from boards.errors import LimitExceeded, SourceLost, UnknownInput
+from boards.errors import FrameFailed, LimitExceeded, SourceLost, UnknownInput
 from boards.timeline import NS, Timeline
 
 LossReason = Literal["overrun", "late", "unplugged", "undecodable"]
@@ -207,7 +207,8 @@ class PolledSource(SampleSource):
 
     Frame k is due at start + k / rate, and read in the period after that. A frame whose period is over when its
     turn comes is declared `late`; the following ones keep their places in time. After SourceLost, `open()` goes
-    on with the same deadlines: those that passed meanwhile are declared `unplugged`.
+    on with the same deadlines: those that passed meanwhile are declared `unplugged`. After FrameFailed it goes on
+    with the next frame, and declares the failed one `undecodable`.
 
     Must override: `read_raw()`. May override: `read_frame()`, and `open()` and `close()` if they call this one's.
     """
@@ -220,12 +221,16 @@ class PolledSource(SampleSource):
         self._next = 0
         self._away = False
         self._failure: SourceLost | None = None
+        self._undeclared = False  # the frame `_next` failed
 
     @abc.abstractmethod
-    def read_raw(self, channel: Channel) -> int:
-        """Read one value now. Raises SourceLost if the hardware is gone."""
+    def read_raw(self, channel: Channel) -> float:
+        """Read one value now, that `dtype` can hold.
 
-    def read_frame(self) -> Sequence[int]:
+        Raises SourceLost if the hardware is gone, and FrameFailed if only this reading went wrong.
+        """
+
+    def read_frame(self) -> Sequence[float]:
         """Read one value of each channel; override where hardware reads them together."""
         return [self.read_raw(channel) for channel in self.request.channels]
 
@@ -241,6 +246,7 @@ class PolledSource(SampleSource):
 
     def open(self) -> None:
         self._failure = None
+        self._undeclared = False
         if not self._away:
             self._next = 0
             self._timeline = Timeline(time.monotonic_ns(), self._timeline.rate)
@@ -248,17 +254,21 @@ class PolledSource(SampleSource):
     def read(self) -> Block:
         if self._failure is not None:
             raise self._failure
+        if self._undeclared:
+            return self._declare_failed()
         reason: LossReason = "unplugged" if self._away else "late"
         lost, rows = self._collect()
+        if self._undeclared and not rows and not lost:
+            return self._declare_failed()
         frames = np.array(rows, dtype=self.dtype).reshape(len(rows), len(self.request.channels))
         stamp = self._timeline.due_ns(self._next - len(rows)) if rows else time.monotonic_ns()
         return Block(frames, stamp, lost, reason)
 
-    def _collect(self) -> tuple[int, list[Sequence[int]]]:
+    def _collect(self) -> tuple[int, list[Sequence[float]]]:
         """How many frames were missed, and those read after them: a block, or what patience allows."""
         patience_ends = time.monotonic_ns() + int(READ_PATIENCE_S * NS)
         lost = 0
-        rows: list[Sequence[int]] = []
+        rows: list[Sequence[float]] = []
         while len(rows) < max(1, self.request.block_frames) and self._turn_comes(patience_ends, bool(rows)):
             missed = max(0, self._timeline.frames_due(time.monotonic_ns()) - 1 - self._next)
             if missed and rows:
@@ -267,6 +277,10 @@ class PolledSource(SampleSource):
             self._next += missed
             try:
                 rows.append(self.read_frame())
+            except FrameFailed:
+                self._away = False
+                self._undeclared = True  # what came before it is handed over first
+                break
             except SourceLost as error:
                 self._away = True
                 if not rows and not lost:
@@ -276,6 +290,13 @@ class PolledSource(SampleSource):
             self._away = False
             self._next += 1
         return lost, rows
+
+    def _declare_failed(self) -> Block:
+        """Give the next frame up."""
+        self._undeclared = False
+        self._next += 1
+        nothing = np.empty((0, len(self.request.channels)), dtype=self.dtype)
+        return Block(nothing, time.monotonic_ns(), 1, "undecodable")
 
     def _turn_comes(self, patience_ends: int, have_some: bool) -> bool:
         """Sleep until the next frame is due; False if it is time to return to the caller before that."""

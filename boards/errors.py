@@ -28,5 +28,9 @@ class SourceLost(BoardError, OSError):
     """The source went away while it was read; it is re-opened with backoff."""
 
 
+class FrameFailed(BoardError, OSError):
+    """One frame could not be read though the hardware is there; it is declared lost, and the next one is tried."""
+
+
 class BadOption(BoardError, ValueError):
     """An option that is unknown, of the wrong type or out of range; one line for each."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from boards.base import READ_PATIENCE_S, Board, Channel, Input, PolledSource, SampleSource, SourceRequest
-from boards.errors import LimitExceeded, SourceLost, UnknownInput
+from boards.errors import FrameFailed, LimitExceeded, SourceLost, UnknownInput
 from tests.boards.contract import Ledger, QuietContract, SourceContract, UnplugContract
 
 NS = 1_000_000_000
@@ -150,6 +150,26 @@ def test_deadlines_that_passed_while_the_hardware_was_away_are_declared_unplugge
     assert block.reason == "unplugged"
     assert block.lost >= 19
     assert ledger.take(source.read()).reason == "late"
+
+
+def test_a_frame_that_failed_is_declared_and_the_others_keep_their_numbers() -> None:
+    class Flaky(Counter):
+        def read_raw(self, channel: Channel) -> int:
+            if self.next_frame % 4 == 0:
+                raise FrameFailed("no answer")
+            return super().read_raw(channel)
+
+    failed = 0
+    with Flaky(request(200, block=10)) as source:
+        ledger = Ledger(source)
+        while ledger.index < 60:
+            block = ledger.take(source.read())
+            first = ledger.index - len(block.frames)
+            assert block.frames[:, 0].tolist() == list(range(first, ledger.index))
+            failed += block.lost * (block.reason == "undecodable")
+    assert ledger.acquired > 0
+    assert failed > 0
+    assert ledger.lost >= failed
 
 
 def test_a_block_is_returned_early_rather_than_holding_up_a_stop() -> None:
