@@ -16,6 +16,7 @@ ENTRY_POINT_GROUP = "headwater.boards"
 
 BOARDS: dict[str, tuple[str, str]] = {
     "simulated": ("boards.simulated", "SimulatedBoard"),
+    "blinka": ("boards.blinka", "BlinkaBoard"),
     "serial": ("boards.serial", "SerialBoard"),
 }
 
