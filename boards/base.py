@@ -254,10 +254,8 @@ class PolledSource(SampleSource):
     def read(self) -> Block:
         if self._failure is not None:
             raise self._failure
-        if self._undeclared:
-            return self._declare_failed()
         reason: LossReason = "unplugged" if self._away else "late"
-        lost, rows = self._collect()
+        lost, rows = (0, []) if self._undeclared else self._collect()
         if self._undeclared and not rows and not lost:
             return self._declare_failed()
         frames = np.array(rows, dtype=self.dtype).reshape(len(rows), len(self.request.channels))
