@@ -328,11 +328,6 @@ def test_a_stream_without_a_rate_is_refused() -> None:
         BlinkaBoard(MCP9808).check(SourceRequest((Channel("t", "temperature"),)))
 
 
-def test_a_pin_that_the_board_does_not_have_is_refused_with_those_it_has() -> None:
-    with pytest.raises(UnknownInput, match=r"no pin 'P9_99'; it has .*P9_12.*SCL"):
-        source_of({**MCP9808, "pins": {"scl": "P9_99"}}, Channel("t", "temperature")).open()
-
-
 class Pinned:
     """Made of a driver and a pin."""
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from boards import BoardUnavailable
-from boards.blinka import BlinkaBoard, load_class
+from boards.blinka import BlinkaBoard
+from boards.blinka_bus import load_class
 
 ROOT = Path(__file__).parents[2]
 NEEDED = (
