@@ -18,6 +18,7 @@ BOARDS: dict[str, tuple[str, str]] = {
     "simulated": ("boards.simulated", "SimulatedBoard"),
     "blinka": ("boards.blinka", "BlinkaBoard"),
     "serial": ("boards.serial", "SerialBoard"),
+    "iio": ("boards.iio", "IioBoard"),
 }
 
 AUTO = "auto"

@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 MEASURE_S = 0.5
 MEASURE_FRAMES = 16
-"""How long, and with how many frames at least, a device's real rate is measured when it starts."""
+MEASURE_AT_MOST_S = 3.0
+"""How long a device's real rate is measured when it starts; longer if fewer frames come."""
 
 NEAR = 0.01
 """How far a measured rate may be from the stream's to be the same, if the device does not say what it is."""
@@ -117,20 +118,26 @@ class BufferedSource(SampleSource):
     def _measured_clock(self, expected: float) -> ArrivalClock:
         """A clock of the device's real rate, after it ran for a moment; the frames of that time get no numbers."""
         reads: list[tuple[int, int]] = []
+        stamps = [np.empty(0, np.int64)]
         total = 0
-        enough = time.monotonic_ns() + int(max(MEASURE_S, MEASURE_FRAMES / expected) * NS)
+        enough = time.monotonic_ns() + int(min(max(MEASURE_S, MEASURE_FRAMES / expected), MEASURE_AT_MOST_S) * NS)
         while time.monotonic_ns() < enough or len(reads) < 2:
             self._tap.wait(0)
             scans, now, _ = self._tap.read()
             if len(scans):
                 total += len(scans) // self._layout.size
                 reads.append((total, now))
-            elif now > enough:
+                if self._layout.timestamp is not None:
+                    stamps.append(self._layout.stamps(scans))
+            elif now > enough and not reads:
                 device = self._tap.device
                 trigger = device.read("trigger/current_trigger")
                 why = f": does its trigger {trigger!r} fire at {expected:g} Hz?" if trigger else ""
                 raise SourceLost(f"{device.id} ({device.name}) captures nothing{why}")
-        return ArrivalClock.measured(reads, measure_period(reads))
+        known = np.concatenate(stamps)
+        counts, times = zip(*reads, strict=True)
+        period = measure_period(range(len(known)), known) if len(known) > 1 else measure_period(counts, times)
+        return ArrivalClock.measured(reads, period)
 
     def _native_rate(self, measured: float) -> Fraction:
         """The device's rate, exactly if it says what it is."""

@@ -124,6 +124,8 @@ class ScanLayout:
     def stamps(self, scans: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The scans' times in ns, shape (scans,), as a new array. Only with a timestamp element."""
         assert self.timestamp is not None
+        if not len(scans):
+            return np.empty(0, np.int64)
         offset, kind = self.timestamp
         stored = np.ndarray((len(scans) // self.size,), kind.stored, scans.data, offset, (self.size,))
         return _decode(stored, kind).astype(np.int64)

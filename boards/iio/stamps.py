@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 CONFIRM = 32
 """How many frames after a jump must be as late before it is believed."""
 
+CERTAINTY = 0.25
+"""How much of a period the clock may be ahead of the earliest stamps; more, and late stamps look like losses."""
+
 FOLLOW_FRAMES = 32
 FOLLOW_PHASE = 0.3
 FOLLOW_PERIOD = 0.05
@@ -28,7 +31,9 @@ class StampClock:
         """The number of the next frame."""
         self._next_ns: float | None = None
         self._least = np.inf
+        self._advanced = 0.0
         self._followed = 0
+        self._in_phase = False
 
     def wants_fresh(self, _now_ns: int) -> bool:
         """Whether the reader should wait for each arrival, not for a block: only for the first one."""
@@ -52,7 +57,7 @@ class StampClock:
         origin = self._next_ns or 0.0
         late = (stamps - np.int64(round(origin))) - np.arange(len(stamps)) * self.period_ns
         lasting = np.minimum.accumulate(late[::-1])[::-1]
-        lost = np.maximum(0, np.floor(lasting / self.period_ns + 0.5)).astype(np.int64)
+        lost = np.maximum(0, np.floor(lasting / self.period_ns + CERTAINTY)).astype(np.int64)
         lost = np.maximum.accumulate(lost)
         known = self._known(lost) if hold else len(stamps)
         if not known:
@@ -76,10 +81,17 @@ class StampClock:
         self.index += passed
         self._next_ns += passed * self.period_ns
         self._followed += passed
-        self._least = min(self._least, float(errors.min()))
+        least = float(errors.min())
+        if least < 0:  # no stamp is early: the clock was late
+            self._next_ns += least
+            self._advanced += least
+        self._least = min(self._least, max(0.0, least))
         if self._followed < FOLLOW_FRAMES:
             return
         self._next_ns += FOLLOW_PHASE * self._least
-        self.period_ns += FOLLOW_PERIOD * self._least / self._followed
+        if self._in_phase:
+            self.period_ns += FOLLOW_PERIOD * (self._advanced or self._least) / self._followed
+        self._in_phase = True
         self._least = np.inf
+        self._advanced = 0.0
         self._followed = 0

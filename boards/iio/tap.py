@@ -54,7 +54,7 @@ class Tap:
         return [element.name for element in self._elements if element.name != TIMESTAMP]
 
     def open(self, block_frames: int) -> None:
-        """Set the device up and start it; it wakes the reader when about `block_frames` of the stream are there."""
+        """Set the device up and start it; it wakes the reader when about `block_frames` frames are there."""
         self._fd = open_node(self.device)
         try:
             self._configure()

@@ -62,6 +62,16 @@ class IioTree:
         """What was written to an attribute."""
         return (self.device / attribute).read_text().strip()
 
+    def take_away(self) -> None:
+        """Unplug the device: its folder and its node are gone."""
+        self.device.rename(self.root / "away")
+        self.node.rename(self.root / "node")
+
+    def bring_back(self) -> None:
+        """Undo `take_away()`."""
+        (self.root / "away").rename(self.device)
+        (self.root / "node").rename(self.node)
+
     def _add_buffer(self, types: Mapping[str, str]) -> None:
         for index, (name, kind) in enumerate(types.items()):
             self.write(f"scan_elements/{name}_en", 0)

@@ -1,0 +1,445 @@
+"""The IIO board on a tree of files and a FIFO that another process feeds, as the kernel would."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from boards import BadOption, BoardUnavailable, Channel, LimitExceeded, SourceLost, SourceRequest, UnknownInput
+from boards.base import Board
+from boards.errors import BoardError
+from boards.iio import IioBoard
+from tests.boards.contract import Ledger, QuietContract, SourceContract, UnplugContract
+from tests.standin.iio_tree import Feeder, IioTree, am335x_tree, frame_numbers, write_raw
+
+STAMPED = {
+    "in_voltage0": "le:u12/16>>0",
+    "in_voltage1": "be:u12/16>>4",
+    "in_voltage2": "le:s13/32>>2",
+    "in_timestamp": "le:s64/64>>0",
+}
+
+
+def channels(*inputs: str) -> tuple[Channel, ...]:
+    return tuple(Channel(f"c{place}", name) for place, name in enumerate(inputs))
+
+
+def eight(rate: int, block: int, **options: Any) -> SourceRequest:
+    return SourceRequest(channels(*(f"voltage{line}" for line in range(8))), Fraction(rate), block, options)
+
+
+class FedContract(SourceContract, UnplugContract):
+    """The contract, with a tree and a feeder that can be taken away."""
+
+    tree: IioTree
+    feeder: Feeder
+    rate: ClassVar[float]
+    chunk: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def _fed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        self.tree = self.make_tree(tmp_path)
+        monkeypatch.setattr(IioBoard, "sysfs", self.tree.sys)
+        monkeypatch.setattr(IioBoard, "dev", self.tree.dev)
+        self.feeder = Feeder(self.tree, self.rate, self.chunk)
+        yield
+        self.feeder.__exit__(None, None, None)
+
+    def make_tree(self, root: Path) -> IioTree:
+        raise NotImplementedError
+
+    def make_board(self) -> Board:
+        return IioBoard()
+
+    def unplug(self) -> None:
+        self.tree.take_away()
+        self.feeder.__exit__(None, None, None)
+
+    def replug(self) -> None:
+        self.tree.bring_back()
+        self.feeder = Feeder(self.tree, self.rate, self.chunk)
+
+
+class TestAm335xAtFullRate(FedContract):
+    """8 x 25 kS/s, numbered by arrival: the stamps follow the arrivals to within 2 ms."""
+
+    rate = 25_000
+    chunk = "64"
+    stamp_tolerance = Fraction(50)
+    enough = 10_000
+
+    def make_tree(self, root: Path) -> IioTree:
+        return am335x_tree(root)
+
+    def make_request(self) -> SourceRequest:
+        return eight(25_000, 2500)
+
+
+class TestAm335xReducedToTheStreamsRate(FedContract):
+    """500 Hz from a converter that runs at 25 000 Hz."""
+
+    rate = 25_000
+    chunk = "64"
+    stamp_tolerance = Fraction(1)
+
+    def make_tree(self, root: Path) -> IioTree:
+        return am335x_tree(root)
+
+    def make_request(self) -> SourceRequest:
+        return eight(500, 50, capture="buffered")
+
+
+class TestTimeStampedDevice(FedContract):
+    """1 kHz, numbered by the kernel's time stamps."""
+
+    rate = 1000
+    chunk = "1"
+    stamp_tolerance = Fraction(1)
+
+    def make_tree(self, root: Path) -> IioTree:
+        attributes = {"current_timestamp_clock": "realtime", "sampling_frequency": "1000"}
+        return IioTree(root, STAMPED, attributes=attributes)
+
+    def make_request(self) -> SourceRequest:
+        return SourceRequest(channels("voltage0", "voltage2"), Fraction(1000), 50)
+
+
+class TestPolledDevice(SourceContract, QuietContract, UnplugContract):
+    """A device without a buffer, read value by value."""
+
+    tree: IioTree
+    stamp_tolerance = Fraction(1, 2)
+
+    @pytest.fixture(autouse=True)
+    def _there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tree = am335x_tree(tmp_path, with_buffer=False)
+        (self.tree.node).touch()
+        monkeypatch.setattr(IioBoard, "sysfs", self.tree.sys)
+        monkeypatch.setattr(IioBoard, "dev", self.tree.dev)
+
+    def make_board(self) -> Board:
+        return IioBoard()
+
+    def make_request(self) -> SourceRequest:
+        return SourceRequest(channels("voltage0", "voltage3"), Fraction(100), 10)
+
+    def make_quiet_request(self) -> SourceRequest:
+        return SourceRequest(channels("voltage0"), Fraction(1, 2), 1)
+
+    def unplug(self) -> None:
+        # An open sysfs file of a device that is gone answers ENODEV; a plain one can only be made to be no number.
+        write_raw(self.tree, [])
+        for line in range(8):
+            (self.tree.device / f"in_voltage{line}_raw").write_text("gone\n")
+        self.tree.take_away()
+
+    def replug(self) -> None:
+        self.tree.bring_back()
+        write_raw(self.tree, [100 * line + 11 for line in range(8)])
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> IioTree:
+    return am335x_tree(tmp_path)
+
+
+def read_some(source: Any, seconds: float, at: float = 0, act: Any = None) -> tuple[Ledger, set[int]]:
+    """Read for so long, and act once at a moment: the accounts, and how far the numbers were off the feeder's."""
+    ledger, begin, offsets = Ledger(source, Fraction(60)), time.monotonic(), set()
+    while time.monotonic() < begin + seconds:
+        block = ledger.take(source.read())
+        if len(block.frames):
+            numbers = frame_numbers(block.frames)
+            assert np.all(np.diff(numbers) == 1)
+            offsets.add(int(numbers[-1]) - ledger.index)
+        if act and time.monotonic() > begin + at:
+            act = act()
+    return ledger, offsets
+
+
+class TestValues:
+    def test_200_000_samples_a_second_come_without_loss_and_in_their_columns(self, tree: IioTree) -> None:
+        board = IioBoard(tree.options)
+        request = eight(25_000, 2500)
+        with Feeder(tree, 25_000, "64"), board.open_source(request) as source:
+            ledger, offsets = read_some(source, 3)
+            frames = ledger.take(source.read()).frames.astype(int)
+        numbers = frame_numbers(frames)
+        for line in range(2, 8):
+            assert np.array_equal(frames[:, line], numbers * 7 + line * 101 & 0xFFF)
+        assert ledger.acquired > 50_000
+        assert ledger.lost == 0
+        assert len(offsets) == 1
+
+    def test_columns_are_in_the_streams_order(self, tree: IioTree) -> None:
+        request = SourceRequest(channels("voltage5", "voltage1", "voltage0"), Fraction(200_000, 3), 1000)
+        with Feeder(tree, 200_000 / 3, "64"), IioBoard(tree.options).open_source(request) as source:
+            block = source.read()
+            while not len(block.frames):
+                block = source.read()
+        five, one, zero = block.frames.astype(int).T
+        assert np.array_equal(five, (zero + (one << 12)) * 7 + 505 & 0xFFF)
+
+    def test_one_shot_reads_give_what_the_files_hold(self, tree: IioTree) -> None:
+        request = SourceRequest(channels("voltage6", "in_voltage2"), Fraction(50), 1)
+        with IioBoard(tree.options).open_source(request) as source:
+            assert source.read().frames.tolist() == [[611, 211]]
+            write_raw(tree, [0, 0, 4095, 0, 0, 0, 7, 0])
+            assert source.read().frames.tolist() == [[7, 4095]]
+
+    def test_a_mean_is_made_of_the_frames_between_two_of_the_streams(self, tree: IioTree) -> None:
+        with (
+            Feeder(tree, 25_000, "64"),
+            IioBoard(tree.options).open_source(eight(5000, 500, reduce="mean")) as source,
+        ):
+            block = source.read()
+            while len(block.frames) < 2:
+                block = source.read()
+        steps = np.diff(frame_numbers(block.frames))
+        assert set((steps & 0xFFF).tolist()) == {5}
+
+
+class TestLosses:
+    def test_what_the_full_buffer_refused_is_declared(self, tree: IioTree) -> None:
+        with Feeder(tree, 25_000, "64") as feeder:
+            with IioBoard(tree.options).open_source(eight(25_000, 2500, buffer_s=0.3)) as source:
+                ledger, offsets = read_some(source, 3, at=1, act=lambda: time.sleep(1))
+            counts = feeder.stop()
+        assert counts["refused"] > 5000
+        assert ledger.lost == pytest.approx(counts["refused"], abs=25)
+        assert max(offsets) - min(offsets) <= 25
+
+    def test_what_the_hardware_lost_is_declared_within_three_seconds(self, tree: IioTree) -> None:
+        def lose() -> None:
+            feeder.tell("skip", 2000)
+
+        with Feeder(tree, 25_000, "64") as feeder:
+            with IioBoard(tree.options).open_source(eight(25_000, 2500)) as source:
+                ledger, _ = read_some(source, 1)
+                lose()
+                while time.monotonic_ns() < ledger.newest_ns + 6_000_000_000 and not ledger.lost:
+                    # Until it is noticed the frames are numbered wrongly, so that the contract cannot be asked.
+                    ledger.lost += source.read().lost
+            counts = feeder.stop()
+        assert counts["skipped"] >= 2000
+        assert ledger.lost == pytest.approx(counts["skipped"], abs=150)
+
+    def test_with_time_stamps_a_loss_is_exact_in_place_and_number(self, tmp_path: Path) -> None:
+        attributes = {"current_timestamp_clock": "realtime", "sampling_frequency": "2000"}
+        tree = IioTree(tmp_path, STAMPED, attributes=attributes)
+        request = SourceRequest(channels("voltage0", "voltage1", "voltage2"), Fraction(2000), 100)
+        with Feeder(tree, 2000, "1", "300") as feeder:
+            with IioBoard(tree.options).open_source(request) as source:
+                ledger, offsets = read_some(source, 2, at=0.5, act=lambda: feeder.tell("skip", 13))
+            counts = feeder.stop()
+        assert ledger.lost == counts["skipped"] == 13
+        assert len(offsets) == 1
+
+    def test_a_stalled_trigger_is_declared_when_it_goes_on(self, tmp_path: Path) -> None:
+        attributes = {"current_timestamp_clock": "realtime", "sampling_frequency": "1000"}
+        tree = IioTree(tmp_path, STAMPED, attributes=attributes)
+        request = SourceRequest(channels("voltage0", "voltage1"), Fraction(1000), 50)
+        with Feeder(tree, 1000) as feeder:
+            with IioBoard(tree.options).open_source(request) as source:
+                ledger, offsets = read_some(source, 2, at=0.5, act=lambda: feeder.tell("stall", 700))
+            counts = feeder.stop()
+        assert ledger.lost == counts["skipped"] > 600
+        assert len(offsets) == 1
+
+
+class TestSettingUp:
+    def captured(self, tree: IioTree, request: SourceRequest, rate: float) -> dict[str, str]:
+        with Feeder(tree, rate, "64" if rate > 5000 else "1"), IioBoard(tree.options).open_source(request):
+            names = ["buffer/enable", "buffer/length", "buffer/watermark"]
+            found = {name: tree.read(name) for name in names}
+            found["on"] = " ".join(
+                sorted(
+                    path.name
+                    for path in (tree.device / "scan_elements").glob("*_en")
+                    if path.read_text()[0] == "1"
+                )
+            )
+            for name in ("sampling_frequency", "current_timestamp_clock", "trigger/current_trigger"):
+                if (tree.device / name).exists():
+                    found[name] = tree.read(name)
+        assert tree.read("buffer/enable") == "0"
+        return found
+
+    def test_only_the_streams_channels_and_the_timestamp_are_on(self, tmp_path: Path) -> None:
+        tree = IioTree(tmp_path, STAMPED, attributes={"current_timestamp_clock": "realtime"})
+        tree.write("scan_elements/in_voltage0_en", 1)
+        found = self.captured(tree, SourceRequest(channels("voltage2"), Fraction(1000), 50), 1000)
+        assert found["on"] == "in_timestamp_en in_voltage2_en"
+        assert found["current_timestamp_clock"] == "monotonic"
+        assert found["buffer/enable"] == "1"
+
+    def test_without_a_clock_to_choose_the_timestamp_is_left_out(self, tmp_path: Path) -> None:
+        tree = IioTree(tmp_path, STAMPED)
+        request = SourceRequest(channels("voltage0"), Fraction(1000), 50)
+        assert self.captured(tree, request, 1000)["on"] == "in_voltage0_en"
+
+    def test_the_buffer_holds_the_seconds_asked_for_and_wakes_once_a_block(self, tree: IioTree) -> None:
+        found = self.captured(tree, eight(25_000, 2000, buffer_s=0.5), 25_000)
+        assert int(found["buffer/length"]) == 16384
+        assert int(found["buffer/watermark"]) == 2000
+
+    def test_the_next_higher_frequency_that_the_device_has_is_set(self, tmp_path: Path) -> None:
+        offered = {"sampling_frequency": "100", "sampling_frequency_available": "100 250 1000 4000"}
+        tree = IioTree(tmp_path, STAMPED, attributes=offered)
+        request = SourceRequest(channels("voltage0"), Fraction(600), 50)
+        assert self.captured(tree, request, 1000)["sampling_frequency"] == "1000"
+
+    def test_a_trigger_is_set_with_its_frequency(self, tmp_path: Path) -> None:
+        tree = IioTree(tmp_path, STAMPED, attributes={"trigger/current_trigger": ""})
+        trigger = tree.device.parent / "trigger0"
+        trigger.mkdir()
+        (trigger / "name").write_text("t0\n")
+        (trigger / "sampling_frequency").write_text("1\n")
+        request = SourceRequest(channels("voltage0"), Fraction(500), 50, {"trigger": "t0"})
+        assert self.captured(tree, request, 500)["trigger/current_trigger"] == "t0"
+        assert (trigger / "sampling_frequency").read_text() == "500\n"
+
+    def test_a_trigger_that_is_not_there_is_refused_naming_those_that_are(self, tmp_path: Path) -> None:
+        tree = IioTree(tmp_path, STAMPED, attributes={"trigger/current_trigger": ""})
+        request = SourceRequest(channels("voltage0"), Fraction(500), 50, {"trigger": "t7"})
+        with pytest.raises(BoardError, match="no trigger 't7'; there are: none"):
+            IioBoard(tree.options).open_source(request).open()
+
+    def test_a_buffer_left_on_by_a_process_that_died_is_taken_over(
+        self, tree: IioTree, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        tree.write("buffer/enable", 1)
+        self.captured(tree, eight(25_000, 2500), 25_000)
+        assert "left capturing" in caplog.text
+
+    def test_a_device_that_delivers_nothing_is_lost_and_says_which_trigger_to_look_at(
+        self, tmp_path: Path
+    ) -> None:
+        tree = IioTree(tmp_path, STAMPED, attributes={"trigger/current_trigger": "t0"})
+        source = IioBoard(tree.options).open_source(
+            SourceRequest(channels("voltage0"), Fraction(1000), 50, {"capture": "buffered"})
+        )
+        keeper = tree.node.open("r+b", buffering=0)  # a FIFO that nobody writes to would have ended
+        with keeper, pytest.raises(SourceLost, match="captures nothing: does its trigger 't0' fire at 1000 Hz"):
+            source.open()
+        assert tree.read("buffer/enable") == "0"
+
+
+class TestLimits:
+    def test_what_the_device_tree_allows_is_the_limit(self, tmp_path: Path) -> None:
+        board = IioBoard(am335x_tree(tmp_path, averages=16, open_delay=0x98).options)
+        assert board.maximum_rate(1) == Fraction(3_000_000, 376)
+        with pytest.raises(LimitExceeded, match=r"8 channel\(s\) at 997\.34 Hz at most; 25000 Hz"):
+            board.check(eight(25_000, 2500))
+
+    def test_with_the_fastest_overlay_eight_channels_reach_25_khz(self, tree: IioTree) -> None:
+        assert IioBoard(tree.options).maximum_rate(8) == 25_000
+
+    def test_a_device_slower_than_it_should_be_is_refused_at_the_start(self, tree: IioTree) -> None:
+        with (
+            Feeder(tree, 20_000, "64"),
+            pytest.raises(LimitExceeded, match=r"delivers .* Hz .* 25000 Hz was asked for"),
+        ):
+            IioBoard(tree.options).open_source(eight(25_000, 2500)).open()
+
+    def test_polling_refuses_more_than_it_holds(self, tmp_path: Path) -> None:
+        board = IioBoard(am335x_tree(tmp_path, with_buffer=False).options)
+        with pytest.raises(LimitExceeded, match=r"62\.5 Hz at most"):
+            board.check(eight(100, 10))
+
+    def test_polling_can_be_asked_for_and_then_has_its_limit(self, tree: IioTree) -> None:
+        with pytest.raises(LimitExceeded, match="500 values a second can be polled; 8000"):
+            IioBoard(tree.options).check(eight(1000, 10, capture="polled"))
+
+    def test_a_channel_that_can_only_be_captured_is_not_polled(self, tmp_path: Path) -> None:
+        board = IioBoard(IioTree(tmp_path, STAMPED).options)
+        with pytest.raises(LimitExceeded, match="cannot be asked for 'voltage0' alone"):
+            board.check(SourceRequest(channels("voltage0"), Fraction(10), 1, {"capture": "polled"}))
+
+    def test_slow_streams_are_polled_and_fast_ones_captured(self, tree: IioTree) -> None:
+        board = IioBoard(tree.options)
+        assert type(board.open_source(eight(10, 1))).__name__ == "OneShotSource"
+        assert type(board.open_source(eight(1000, 100))).__name__ == "BufferedSource"
+
+    def test_an_unknown_option_is_refused(self, tree: IioTree) -> None:
+        with pytest.raises(BadOption, match="did you mean 'trigger'"):
+            IioBoard(tree.options).check(eight(10, 1, triger="t0"))
+        with pytest.raises(BadOption, match="allowed here: device, sysfs, dev"):
+            IioBoard({"node": "x"})
+
+
+class TestFindingDevices:
+    def test_there_must_be_one(self, tmp_path: Path) -> None:
+        with pytest.raises(BoardUnavailable, match=r"no IIO device in .*devices"):
+            IioBoard({"sysfs": str(tmp_path)})
+
+    def test_of_several_one_is_chosen_by_number_name_or_label(self, tmp_path: Path) -> None:
+        first = am335x_tree(tmp_path)
+        second = IioTree(
+            tmp_path, {}, number=1, name="ads1115", attributes={"in_voltage0_raw": "1", "label": "inlet"}
+        )
+        with pytest.raises(
+            BoardUnavailable, match=r"iio:device0 \(TI-am335x-adc.0.auto\), iio:device1 \(ads1115\)"
+        ):
+            IioBoard(first.options)
+        for wanted in ("iio:device1", "ads1115", "inlet"):
+            assert IioBoard({**first.options, "device": wanted}).device.path == second.device
+        with pytest.raises(BoardUnavailable, match="no IIO device 'mcp'; there is: iio:device0"):
+            IioBoard({**first.options, "device": "mcp"})
+
+    def test_inputs_have_the_kernels_units_scales_and_offsets(self, tmp_path: Path) -> None:
+        attributes = {
+            "in_temp_raw": "20", "in_temp_scale": "125.0", "in_temp_offset": "-8", "in_accel_x_raw": "0",
+            "in_accel_scale": "0.01", "in_voltage0_raw": "1", "in_count0_raw": "3", "in_voltage0_label": "inlet",
+            "in_voltage_scale": "0.5",
+        }  # fmt: skip
+        board = IioBoard(IioTree(tmp_path, {}, attributes=attributes, buffered=False).options)
+        temperature, acceleration = board.find_input("temp"), board.find_input("in_accel_x")
+        assert (temperature.unit, temperature.scale, temperature.offset) == ("m°C", 125.0, -1000.0)
+        assert (acceleration.unit, acceleration.scale) == ("m/s^2", 0.01)
+        assert (board.find_input("inlet").unit, board.find_input("inlet").scale) == ("mV", 0.5)
+        assert (board.find_input("count0").unit, board.find_input("count0").scale) == ("count", 1.0)
+
+    def test_the_am335x_counts_to_4095_and_its_unit_is_the_millivolt(self, tree: IioTree) -> None:
+        known = IioBoard(tree.options).find_input("voltage3")
+        assert (known.bits, known.unit) == (12, "mV")
+        assert 4096 * known.scale == pytest.approx(1800)
+
+    def test_an_unknown_channel_is_refused_naming_those_there_are(self, tree: IioTree) -> None:
+        with pytest.raises(UnknownInput, match="no input 'voltage9'; it has voltage0, voltage1"):
+            IioBoard(tree.options).check(SourceRequest(channels("voltage9"), Fraction(1)))
+
+
+class TestErrorsSayWhatToDo:
+    @pytest.mark.parametrize(
+        ("number", "kind", "says"),
+        [
+            (errno.EBUSY, SourceLost, "fuser -v .*iio:device0.*iiod"),
+            (errno.EACCES, BoardUnavailable, "usermod -aG"),
+            (errno.ENODEV, SourceLost, "The device is gone"),
+            (errno.ERANGE, BoardError, "cannot set buffer/enable to 1: "),
+            (errno.EINVAL, BoardError, "wants a trigger.*to one of: t0"),
+        ],
+    )
+    def test_each_errno_of_the_kernel(self, tree: IioTree, number: int, kind: type[Exception], says: str) -> None:
+        trigger = tree.device.parent / "trigger0"
+        trigger.mkdir()
+        (trigger / "name").write_text("t0\n")
+        error = IioBoard(tree.options).device.failure(OSError(number, "why"), "set buffer/enable to 1")
+        assert type(error) is kind
+        with pytest.raises(kind, match=says):
+            raise error
+
+    def test_an_attribute_that_is_not_there_is_not_made_up(self, tree: IioTree) -> None:
+        with pytest.raises(SourceLost, match="cannot set no/such to 1"):
+            IioBoard(tree.options).device.write("no/such", 1)
+        with pytest.raises(SourceLost, match="cannot set nothing to 1"):
+            IioBoard(tree.options).device.write("nothing", 1)
+        assert not (tree.device / "nothing").exists()
