@@ -16,9 +16,10 @@ ENTRY_POINT_GROUP = "headwater.boards"
 
 BOARDS: dict[str, tuple[str, str]] = {
     "simulated": ("boards.simulated", "SimulatedBoard"),
+    "beaglebone": ("boards.beaglebone", "BeagleBoneBoard"),
+    "iio": ("boards.iio", "IioBoard"),
     "blinka": ("boards.blinka", "BlinkaBoard"),
     "serial": ("boards.serial", "SerialBoard"),
-    "iio": ("boards.iio", "IioBoard"),
 }
 
 AUTO = "auto"

@@ -47,6 +47,16 @@ class IioTree:
         for attribute, value in (attributes or {}).items():
             self.write(attribute, value)
 
+    @classmethod
+    def at(cls, sys: Path, dev: Path) -> Self:
+        """A tree that is there already."""
+        tree = cls.__new__(cls)
+        tree.root = tree.sys = sys
+        tree.dev = dev
+        tree.device = sys / "bus/iio/devices/iio:device0"
+        tree.node = dev / "iio:device0"
+        return tree
+
     @property
     def options(self) -> dict[str, Any]:
         """What the board needs to find this tree."""
