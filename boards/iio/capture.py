@@ -26,7 +26,7 @@ from boards.timeline import NS
 
 log = logging.getLogger(__name__)
 
-MEASURE_S = 0.5
+MEASURE_S = 0.3
 MEASURE_FRAMES = 16
 MEASURE_AT_MOST_S = 3.0
 """How long a device's real rate is measured when it starts; longer if fewer frames come."""

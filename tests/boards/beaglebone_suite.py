@@ -22,7 +22,7 @@ from boards.beaglebone import BeagleBoneBoard
 from boards.beaglebone.gpio import StatusLed
 from tests.boards.contract import QuietContract, SourceContract, UnplugContract
 from tests.standin.beaglebone_sysfs import SYS, adc_tree, in_namespace, write_in_place
-from tests.standin.iio_tree import Feeder, IioTree, frame_numbers, write_raw
+from tests.standin.iio_tree import Feeder, frame_numbers, write_raw
 
 AIN_OF = {"P9_39": 0, "P9_40": 1, "P9_37": 2, "P9_38": 3, "P9_33": 4, "P9_36": 5, "P9_35": 6}
 
@@ -56,21 +56,16 @@ class TestPolledContract(SourceContract, QuietContract, UnplugContract):
         (SYS / "away").rename(adc_tree().device)
 
 
-class TestCapturedContract(SourceContract, UnplugContract):
+class TestCapturedContract(SourceContract):
     """Through the kernel's buffer, because polling does not hold it."""
 
     stamp_tolerance = Fraction(40)
     enough = 5000
-    tree: IioTree
-    feeder: Feeder
 
     @pytest.fixture(autouse=True)
     def _fed(self) -> Iterator[None]:
-        self.tree = adc_tree()
-        self.feeder = Feeder(self.tree, 20_000 * 10 / 7, "64")
-        yield
-        self.feeder.__exit__(None, None, None)
-        self.tree.write("buffer/enable", 0)
+        with Feeder(adc_tree(), 200_000 / 7, "64"):
+            yield
 
     def make_board(self) -> Board:
         return BeagleBoneBoard()
@@ -79,16 +74,6 @@ class TestCapturedContract(SourceContract, UnplugContract):
         return SourceRequest(
             tuple(Channel(pin.lower(), pin) for pin in AIN_OF), Fraction(200_000, 7), 2000, {"buffer_s": 1}
         )
-
-    def unplug(self) -> None:
-        self.tree.device.rename(SYS / "away")
-        self.tree.node.rename(SYS / "node")
-        self.feeder.__exit__(None, None, None)
-
-    def replug(self) -> None:
-        (SYS / "away").rename(self.tree.device)
-        (SYS / "node").rename(self.tree.node)
-        self.feeder = Feeder(self.tree, 20_000 * 10 / 7, "64")
 
 
 class TestAnalogValues:

@@ -169,12 +169,12 @@ class TestValues:
         board = IioBoard(tree.options)
         request = eight(25_000, 2500)
         with Feeder(tree, 25_000, "64"), board.open_source(request) as source:
-            ledger, offsets = read_some(source, 3)
+            ledger, offsets = read_some(source, 1.5)
             frames = ledger.take(source.read()).frames.astype(int)
         numbers = frame_numbers(frames)
         for line in range(2, 8):
             assert np.array_equal(frames[:, line], numbers * 7 + line * 101 & 0xFFF)
-        assert ledger.acquired > 50_000
+        assert ledger.acquired > 25_000
         assert ledger.lost == 0
         assert len(offsets) == 1
 
@@ -202,15 +202,16 @@ class TestValues:
             block = source.read()
             while len(block.frames) < 2:
                 block = source.read()
-        steps = np.diff(frame_numbers(block.frames))
-        assert set((steps & 0xFFF).tolist()) == {5}
+        steps = np.diff(block.frames[:, 0])
+        odd = np.count_nonzero(steps != 5)  # voltage0 begins again from 0 after 4095, within a mean or between two
+        assert odd <= 2 * (len(steps) * 5 // 4096 + 1)
 
 
 class TestLosses:
     def test_what_the_full_buffer_refused_is_declared(self, tree: IioTree) -> None:
         with Feeder(tree, 25_000, "64") as feeder:
             with IioBoard(tree.options).open_source(eight(25_000, 2500, buffer_s=0.3)) as source:
-                ledger, offsets = read_some(source, 3, at=1, act=lambda: time.sleep(1))
+                ledger, offsets = read_some(source, 1.8, at=0.4, act=lambda: time.sleep(0.8))
             counts = feeder.stop()
         assert counts["refused"] > 5000
         assert ledger.lost == pytest.approx(counts["refused"], abs=25)
@@ -237,7 +238,7 @@ class TestLosses:
         request = SourceRequest(channels("voltage0", "voltage1", "voltage2"), Fraction(2000), 100)
         with Feeder(tree, 2000, "1", "300") as feeder:
             with IioBoard(tree.options).open_source(request) as source:
-                ledger, offsets = read_some(source, 2, at=0.5, act=lambda: feeder.tell("skip", 13))
+                ledger, offsets = read_some(source, 1, at=0.3, act=lambda: feeder.tell("skip", 13))
             counts = feeder.stop()
         assert ledger.lost == counts["skipped"] == 13
         assert len(offsets) == 1
@@ -248,7 +249,7 @@ class TestLosses:
         request = SourceRequest(channels("voltage0", "voltage1"), Fraction(1000), 50)
         with Feeder(tree, 1000) as feeder:
             with IioBoard(tree.options).open_source(request) as source:
-                ledger, offsets = read_some(source, 2, at=0.5, act=lambda: feeder.tell("stall", 700))
+                ledger, offsets = read_some(source, 1.5, at=0.3, act=lambda: feeder.tell("stall", 700))
             counts = feeder.stop()
         assert ledger.lost == counts["skipped"] > 600
         assert len(offsets) == 1

@@ -77,6 +77,9 @@ class Converter:
             for path in (self.device / "scan_elements").glob("*_en")
             if path.read_text().strip() == "1"
         ]
+        if not enabled:
+            self.running = False  # the kernel answers EINVAL
+            return
         enabled.sort(key=lambda name: int(self.read(f"scan_elements/{name}_index")))
         self.layout = np.dtype(
             [(name, numpy_type(self.read(f"scan_elements/{name}_type"))) for name in enabled], align=True
