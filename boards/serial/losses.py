@@ -51,7 +51,7 @@ class CountRefusals:
         """The one row."""
         return 1, "unplugged"
 
-    def before(self, number: float | None) -> Loss | Refusal:  # noqa: ARG002 - these rows have none
+    def before(self, number: float | None) -> Loss | Refusal:
         """Nothing."""
         return 0, "undecodable"
 
