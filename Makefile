@@ -33,7 +33,7 @@ bench: $(VENV)/test.stamp ## measure, print and write bench-results/*.json
 	$(PYTHON) -m tests.bench $(ARGS)
 
 page: $(VENV)/run.stamp ## build the browser's page, if its sources changed
-	@$(PYTHON) deploy/build_page.py 2>&1 | grep -v 'the page is in' || true
+	@$(PYTHON) deploy/build_page.py
 
 wheel: $(VENV)/run.stamp ## build the wheel and the source archive into dist/
 	$(PYTHON) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

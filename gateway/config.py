@@ -22,6 +22,10 @@ from gateway.errors import ConfigError, TopicError
 from gateway.mqtt import MqttSettings
 from gateway.quantities import Duration, Rate, Size
 from gateway.topics import check_name
+from gateway.units import check_unit
+
+MOST_IRREGULAR_FRAMES = 4096
+"""Frames in one batch of an irregular stream; it usually ends by its time."""
 
 ENVIRONMENT_PREFIX = "HEADWATER__"
 
@@ -40,6 +44,8 @@ class DeviceSettings(Options):
     board: str = "simulated"
     state: Path | None = None
     """Where the epoch counter and the outbox are kept; systemd's StateDirectory where there is one."""
+    realtime: bool = False
+    """Whether the acquisition asks for SCHED_FIFO."""
 
     _check = field_validator("name")(_name)
 
@@ -48,7 +54,8 @@ class ChannelSettings(Options):
     """A `[[stream.channel]]` table."""
 
     name: str
-    input: str
+    input: str = ""
+    """The board's own name for it, or the column of a serial instrument; the channel's name if not given."""
     unit: str = ""
     scale: float = Field(default=1.0, allow_inf_nan=False)
     offset: float = Field(default=0.0, allow_inf_nan=False)
@@ -56,16 +63,21 @@ class ChannelSettings(Options):
     """What only the board understands."""
 
     _check = field_validator("name")(_name)
+    _check_unit = field_validator("unit")(check_unit)
 
 
 class StreamSettings(Options):
     """A `[[stream]]` table."""
 
     name: str
-    rate: Rate
+    rate: Rate | None = None
+    """Not given for serial instruments, whose rows have times of their own."""
     batch: Duration = 0.1
+    """How long a batch is."""
     codec: str = "cbor"
     channel: tuple[ChannelSettings, ...]
+    serial: dict[str, Any] | None = None
+    """The options of a serial instrument: then the stream is sampled from it, whatever the board."""
 
     _check = field_validator("name")(_name)
 
@@ -84,8 +96,8 @@ class StreamSettings(Options):
 
     @property
     def batch_frames(self) -> int:
-        """How many frames a batch holds: at least one."""
-        return max(1, round(self.batch * self.rate))
+        """How many frames a batch holds at most: at least one."""
+        return MOST_IRREGULAR_FRAMES if self.rate is None else max(1, round(self.batch * self.rate))
 
 
 class OutboxSettings(Options):

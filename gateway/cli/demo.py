@@ -11,7 +11,8 @@ import click
 from gateway.broker import EmbeddedBroker, check_port
 from gateway.cli.common import until_stopped
 from gateway.config import DeviceConfig, RelayConfig, load_mapping
-from gateway.device.service import DeviceService, Plan
+from gateway.device.plan import Plan
+from gateway.device.service import DeviceService
 from gateway.quantities import parse_rate
 from gateway.relay.service import RelayService
 from gateway.topics import Topics

@@ -8,7 +8,8 @@ import click
 
 from gateway.cli.common import config_argument, config_options, show_progress, stop_event
 from gateway.config import DeviceConfig, load
-from gateway.device.service import DeviceService, Plan
+from gateway.device.plan import Plan
+from gateway.device.service import DeviceService
 from gateway.errors import HeadwaterError
 
 WATCH_PERIOD_S = 0.5

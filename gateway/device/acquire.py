@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any, Literal
 
 from boards.base import Block, SampleSource
 from boards.errors import SourceLost
+from boards.realtime import request_realtime
 from gateway.backoff import Backoff
 from gateway.device.batcher import Batcher
 from gateway.model import Message
 
 log = logging.getLogger(__name__)
+
+SourceEvent = Literal["source_lost", "source_back"]
 
 
 class Acquisition:
@@ -23,62 +28,79 @@ class Acquisition:
         self,
         name: str,
         source: SampleSource,
-        rate: Fraction,
+        rate: Fraction | None,
         batcher: Batcher,
         sink: Callable[[Message], None],
+        on_event: Callable[[SourceEvent, dict[str, Any]], None],
+        realtime: bool = False,
     ) -> None:
-        self._name = name
+        self.name = name
         self._source = source
         self._rate = rate
         self._batcher = batcher
         self._sink = sink
+        self._on_event = on_event
+        self._realtime = realtime
         self._due_ns: int | None = None
+        self._lost = False
+        self._backoff = Backoff(first_s=0.1, most_s=3.0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"acquire {name}", daemon=True)
+        self.progress_ns = time.monotonic_ns()
+        """When the source last answered, if only that nothing came: one that hangs stands still here."""
         self.failure: Exception | None = None
         """What ended the thread before it was asked to stop."""
+
+    @property
+    def acquired(self) -> int:
+        """The index of the next frame."""
+        return self._batcher.index
 
     def start(self) -> None:
         """Begin to sample."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End after the block that is being read, and hand on what is left."""
+    def stop(self, patience_s: float) -> bool:
+        """End after the block that is being read, and hand on what is left; False if the source hangs."""
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(patience_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
-        backoff = Backoff(first_s=0.1, most_s=3.0)
+        if self._realtime and (refusal := request_realtime()):
+            log.warning("%s: %s", self.name, refusal)
         try:
             while not self._stopping.is_set():
                 try:
                     self._source.open()
-                    log.info("%s: sampling", self._name)
-                    self._read_until_stopped(backoff)
+                    log.info("%s: sampling", self.name)
+                    self._read_until_stopped()
                 except SourceLost as error:
-                    log.warning("%s: source lost: %s", self._name, error)
-                    self._stopping.wait(backoff.next_s())
+                    self._say_lost(error)
+                    self._stopping.wait(self._backoff.next_s())
                 finally:
                     self._source.close()
+                    self.progress_ns = time.monotonic_ns()
         except Exception as error:
             self.failure = error
-            log.exception("%s: acquisition ended", self._name)
+            log.exception("%s: acquisition ended", self.name)
         finally:
             self._hand_on(self._batcher.flush())
 
-    def _read_until_stopped(self, backoff: Backoff) -> None:
+    def _read_until_stopped(self) -> None:
         reopened = self._due_ns is not None
         while not self._stopping.is_set():
             block = self._source.read()
+            self.progress_ns = time.monotonic_ns()
             if reopened and (len(block.frames) or block.lost):
                 reopened = False
                 self._declare_outage(block)
             self._take(block)
             if len(block.frames):
-                backoff.reset()
+                self._say_back()
 
     def _take(self, block: Block) -> None:
-        if len(block.frames):
+        if len(block.frames) and self._rate is not None:
             period = self._rate.denominator / self._rate.numerator * 1e9
             self._due_ns = block.monotonic_ns + round(len(block.frames) * period)
         self._hand_on(self._batcher.add(block))
@@ -86,10 +108,24 @@ class Acquisition:
     def _declare_outage(self, block: Block) -> None:
         """The frames that were due while the source was away, less those it declares itself."""
         assert self._due_ns is not None
+        assert self._rate is not None
         away_ns = block.monotonic_ns - self._due_ns
         due = round(away_ns * self._rate / 1_000_000_000) - block.lost
         if due > 0:
             self._hand_on(self._batcher.lose(due, "unplugged"))
+
+    def _say_lost(self, error: SourceLost) -> None:
+        if not self._lost:
+            log.warning("%s: source lost: %s", self.name, error)
+            self._on_event("source_lost", {"stream": self.name, "index": self.acquired, "error": str(error)})
+        self._lost = True
+
+    def _say_back(self) -> None:
+        self._backoff.reset()
+        if self._lost:
+            log.info("%s: source back", self.name)
+            self._on_event("source_back", {"stream": self.name, "index": self.acquired})
+        self._lost = False
 
     def _hand_on(self, messages: list[Message]) -> None:
         for message in messages:

@@ -23,27 +23,31 @@ class Stamp:
     """Bound of the error; None while the clock is not synchronised."""
 
 
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """How a stream is cut into batches."""
+
+    rate: Fraction | None
+    """None for irregular streams."""
+    frames: int
+    """Most frames a batch holds."""
+    period_ns: int
+    """Irregular streams: a batch ends at the latest so long after its first frame."""
+    revision: int = 1
+
+
 class Batcher:
-    """Numbers the frames of one stream and cuts them into batches of one size.
+    """Numbers the frames of one stream and cuts them into batches.
 
     A loss ends the batch before it, so that every batch is consecutive frames.
     """
 
-    def __init__(
-        self,
-        *,
-        epoch: int,
-        rate: Fraction,
-        batch_frames: int,
-        stamp: Callable[[int], Stamp],
-        revision: int = 1,
-    ) -> None:
+    def __init__(self, epoch: int, plan: BatchPlan, stamp: Callable[[int], Stamp]) -> None:
         self._epoch = epoch
-        self._rate = rate
-        self._batch_frames = batch_frames
+        self._plan = plan
         self._stamp = stamp
-        self._revision = revision
         self._pieces: list[NDArray[Any]] = []
+        self._times: list[NDArray[np.int64]] = []
         self._pending = 0
         self._first_ns = 0
         self.index = 0
@@ -52,17 +56,20 @@ class Batcher:
     def add(self, block: Block) -> list[Message]:
         """What the block completes, in order."""
         messages = self.lose(block.lost, block.reason) if block.lost else []
-        frames, offsets = block.frames, frame_offsets_ns(self._rate, len(block.frames))
+        frames, times = block.frames, self._times_of(block)
         start = 0
         while start < len(frames):
             if not self._pieces:
-                self._first_ns = block.monotonic_ns + int(offsets[start])
-            piece = frames[start : start + self._batch_frames - self._pending]
-            self._pieces.append(piece)
-            self._pending += len(piece)
-            start += len(piece)
-            if self._pending == self._batch_frames:
+                self._first_ns = int(times[start])
+            end = min(len(frames), start + self._plan.frames - self._pending)
+            self._pieces.append(frames[start:end])
+            self._times.append(times[start:end])
+            self._pending += end - start
+            start = end
+            if self._pending == self._plan.frames:
                 messages += self.flush()
+        if self._plan.rate is None and block.monotonic_ns - self._first_ns >= self._plan.period_ns:
+            messages += self.flush()
         return messages
 
     def lose(self, count: int, reason: GapReason) -> list[Message]:
@@ -76,19 +83,31 @@ class Batcher:
         """The frames that are still waiting, as a shorter batch."""
         if not self._pieces:
             return []
-        data = self._pieces[0] if len(self._pieces) == 1 else np.concatenate(self._pieces)
         stamp = self._stamp(self._first_ns)
         batch = Batch(
             epoch=self._epoch,
             index=self.index,
             utc_ns=stamp.utc_ns,
             monotonic_ns=self._first_ns,
-            data=data,
-            rate=self._rate,
+            data=_joined(self._pieces),
+            rate=self._plan.rate,
             clock_error_ns=stamp.error_ns,
-            revision=self._revision,
+            offsets_ns=_joined(self._times) - self._first_ns if self._plan.rate is None else None,
+            revision=self._plan.revision,
         )
         self.index += batch.frames
-        self._pieces = []
+        self._pieces, self._times = [], []
         self._pending = 0
         return [batch]
+
+    def _times_of(self, block: Block) -> NDArray[np.int64]:
+        """CLOCK_MONOTONIC of each frame."""
+        if self._plan.rate is not None:
+            return block.monotonic_ns + frame_offsets_ns(self._plan.rate, len(block.frames))
+        if block.offsets_ns is None:
+            return np.full(len(block.frames), block.monotonic_ns, np.int64)
+        return block.monotonic_ns + block.offsets_ns
+
+
+def _joined(pieces: list[NDArray[Any]]) -> NDArray[Any]:
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

@@ -80,9 +80,10 @@ class Publisher:
         """There is something new in the outbox."""
         self._mailbox.put("work")
 
-    def publish_retained(self, topic: str, content: dict[str, Any]) -> None:
-        """Send a small retained message now, or not at all if there is no connection."""
-        self.connection.publish(topic, json.dumps(content).encode(), retain=True)
+    def publish_json(self, topic: str, content: dict[str, Any], *, qos: int = 0, retain: bool = False) -> None:
+        """Send a small message now, or not at all if there is no connection."""
+        payload = json.dumps(content).encode()
+        self.connection.publish(topic, payload, qos=qos, retain=retain, content_type="application/json")
 
     def stop(self, patience_s: float) -> bool:
         """Send what is left for as long as `patience_s`, say goodbye; whether all was sent."""

@@ -7,98 +7,29 @@ import logging
 import platform
 import threading
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-import boards.base
-from boards.base import SampleSource, SourceRequest
-from boards.errors import BoardError
-from boards.registry import load_board
 from gateway import __version__
 from gateway.codec import find_codec
-from gateway.config import DeviceConfig, StreamSettings
 from gateway.device.acquire import Acquisition
 from gateway.device.batcher import Batcher, Stamp
 from gateway.device.outbox import Outbox, Record
+from gateway.device.plan import Plan, PlannedStream
 from gateway.device.publisher import Publisher, Retained
 from gateway.device.state import next_epoch, state_directory
-from gateway.errors import ConfigError
 from gateway.meta import latest_of, meta_of
-from gateway.model import SCHEMA_VERSION, Batch, Channel, Gap, Message, Stream
+from gateway.model import SCHEMA_VERSION, Batch, Gap, Message
 from gateway.mqtt import Will
-from gateway.quantities import format_rate
 from gateway.topics import Topics
 
 log = logging.getLogger(__name__)
 
 LATEST_PERIOD_S = 1.0
+ACQUIRE_STOP_S = 3.0
 DRAIN_S = 5.0
 """How long a stop may take to send what is left."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedStream:
-    """A stream with the source that will feed it."""
-
-    stream: Stream
-    settings: StreamSettings
-    source: SampleSource
-
-
-class Plan:
-    """All that would run, checked: what `--check` prints and `DeviceService` runs. Raises HeadwaterError."""
-
-    def __init__(self, config: DeviceConfig) -> None:
-        self.config = config
-        try:
-            self.board = load_board(config.device.board)(config.board)
-            self.streams = [self._plan(settings) for settings in config.stream]
-        except BoardError as error:
-            raise ConfigError(str(error)) from error
-
-    def _plan(self, settings: StreamSettings) -> PlannedStream:
-        request = SourceRequest(
-            channels=tuple(
-                boards.base.Channel(channel.name, channel.input, channel.options) for channel in settings.channel
-            ),
-            rate=settings.rate,
-            block_frames=settings.batch_frames,
-        )
-        try:
-            self.board.check(request)
-            source = self.board.open_source(request)
-        except BoardError as error:
-            raise ConfigError(f"stream {settings.name!r}: {error}") from error
-        stream = Stream(
-            device=self.config.device.name,
-            name=settings.name,
-            channels=tuple(
-                Channel(channel.name, channel.unit, channel.scale, channel.offset, channel.input)
-                for channel in settings.channel
-            ),
-            rate=settings.rate,
-            dtype=np.dtype(source.dtype).name,
-            codec=settings.codec,
-        )
-        return PlannedStream(stream, settings, source)
-
-    def describe(self) -> list[str]:
-        """What would run, a line each."""
-        lines = [f"device {self.config.device.name} on board {self.config.device.board}, {self.config.mqtt.url}"]
-        topics = Topics(self.config.mqtt.root)
-        for planned in self.streams:
-            stream, settings = planned.stream, planned.settings
-            channels = ", ".join(f"{channel.name} ({channel.input})" for channel in stream.channels)
-            topic = topics.batch(stream.device, stream.name)
-            lines.append(
-                f"stream {stream.key}: {channels} at {format_rate(settings.rate)} Hz, "
-                f"{settings.batch_frames} frames a batch, {stream.codec}, to {topic}"
-            )
-        return lines
 
 
 class DeviceService:
@@ -149,7 +80,8 @@ class DeviceService:
     def stop(self) -> None:
         """Stop sampling, send what is left, say goodbye."""
         for acquisition in self._acquisitions:
-            acquisition.stop()
+            if not acquisition.stop(ACQUIRE_STOP_S):
+                log.warning("%s: the source hangs; it is left behind", acquisition.name)
         self._stopping.set()
         self._latest.join()
         if not self._publisher.stop(DRAIN_S):
@@ -162,17 +94,15 @@ class DeviceService:
         return next((acquisition.failure for acquisition in self._acquisitions if acquisition.failure), None)
 
     def _acquisition(self, planned: PlannedStream) -> Acquisition:
-        settings = planned.settings
-        batcher = Batcher(
-            epoch=self.epoch,
-            rate=settings.rate,
-            batch_frames=settings.batch_frames,
-            stamp=_stamp,
-            revision=planned.stream.revision,
-        )
         name = planned.stream.name
         return Acquisition(
-            planned.stream.key, planned.source, settings.rate, batcher, lambda message: self._keep(name, message)
+            name,
+            planned.source,
+            planned.stream.rate,
+            Batcher(self.epoch, planned.batches, _stamp),
+            lambda message: self._keep(name, message),
+            self._on_event,
+            self._plan.config.device.realtime,
         )
 
     def _keep(self, name: str, message: Message) -> None:
@@ -183,12 +113,18 @@ class DeviceService:
         if isinstance(message, Batch):
             self._newest[name] = message
 
+    def _on_event(self, event: str, content: dict[str, Any]) -> None:
+        """Tell an event, if there is a connection."""
+        topic = self._topics.event(self._device, "device", event)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._publisher.publish_json(topic, {"time": now, **content}, qos=1)
+
     def _publish_latest(self) -> None:
         while not self._stopping.wait(LATEST_PERIOD_S):
             for name in list(self._newest):
                 batch = self._newest.pop(name)
                 content = latest_of(self._streams[name], batch)
-                self._publisher.publish_retained(self._topics.latest(self._device, name), content)
+                self._publisher.publish_json(self._topics.latest(self._device, name), content, retain=True)
 
     def _status(self, *, online: bool, reason: str = "stopped") -> tuple[str, bytes]:
         status: dict[str, Any] = {
