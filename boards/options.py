@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from types import UnionType
@@ -21,6 +22,14 @@ class Options(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 Path = tuple[int | str, ...]
+
+PLAIN_WORDS = {
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+}
+"""What pydantic says in Python's words, in those of the file."""
 
 
 def parse_options(model: type[Model], values: Mapping[str, Any], where: str) -> Model:
@@ -50,9 +59,15 @@ def problems(error: ValidationError, model: type[BaseModel]) -> list[tuple[Path,
         elif detail["type"] == "missing":
             found.append((path, "is missing and has no default"))
         else:
-            message = detail["msg"].removeprefix("Value error, ")
-            found.append((path, f"{message[:1].lower()}{message[1:]}; found {detail['input']!r:.80}"))
+            message = PLAIN_WORDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+            value = without_passwords(repr(detail["input"]))
+            found.append((path, f"{message[:1].lower()}{message[1:]}; found {value:.80}"))
     return found
+
+
+def without_passwords(text: str) -> str:
+    """The text with `***` for what stands between `://user:` and `@`."""
+    return re.sub(r"(://[^\s/:@]*):[^\s/@]*@", r"\1:***@", text)
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
