@@ -11,11 +11,11 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from boards.options import Options, did_you_mean, key_of, problems
+from boards.options import Options, did_you_mean, key_of, problems, without_passwords
 from boards.options import Path as KeyPath
 from gateway.codec import CODECS
 from gateway.errors import ConfigError, TopicError
@@ -124,6 +124,9 @@ class DeviceConfig(Options):
         return streams
 
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
 class RelaySettings(Options):
     """The `[relay]` table."""
 
@@ -135,8 +138,10 @@ class RelaySettings(Options):
     @classmethod
     def _check_listen(cls, listen: str) -> str:
         host, colon, port = listen.rpartition(":")
-        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
             raise ValueError("must be 'address:port' with a port from 1 to 65535")
+        if host.strip("[]") not in LOOPBACK:
+            raise ValueError(f"must be on a loopback address ({', '.join(LOOPBACK)}) as long as there is no login")
         return listen
 
     @property
@@ -155,12 +160,6 @@ class RelayConfig(Options):
 
     relay: RelaySettings = RelaySettings()
     mqtt: MqttSettings = MqttSettings()
-
-    @model_validator(mode="after")
-    def _check_loopback(self) -> Self:
-        if self.relay.host not in ("127.0.0.1", "::1", "localhost"):
-            raise ValueError("relay.listen: only loopback addresses are allowed as long as the relay has no login")
-        return self
 
 
 def _some_and_distinct(what: str, names: list[str]) -> None:
@@ -185,10 +184,10 @@ def load(
     name = str(path) if path is not None else "configuration"
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: not TOML: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(_not_toml(name, str(error))) from None
     origins = _override(content, overrides, environment)
-    return load_mapping(model, content, name, lambda key: origins.get(key) or _place(name, line_of(text, key)))
+    return load_mapping(model, content, name, lambda key: _origin(origins, key, name, text))
 
 
 def load_mapping(
@@ -205,10 +204,25 @@ def load_mapping(
         for key, problem in problems(error, model):
             where = place(key) if place else name
             lines.append(f"{where}: {key_of(key)}: {problem}" if key else f"{where}: {problem}")
-        raise ConfigError("\n".join(lines)) from None
+        raise ConfigError(without_passwords("\n".join(lines))) from None
 
 
-def _place(name: str, line: int | None) -> str:
+def _not_toml(name: str, problem: str) -> str:
+    """tomllib's `problem (at line 3, column 7)`, with the line where all other errors have it."""
+    at = re.fullmatch(r"(.*) \(at line ([0-9]+), (column [0-9]+)\)", problem, re.DOTALL)
+    return f"{name}:{at[2]}: not TOML: {at[1]}, {at[3]}" if at else f"{name}: not TOML: {problem}"
+
+
+def _origin(origins: Mapping[KeyPath, str], key: KeyPath, name: str, text: str) -> str:
+    """Where a key, or what it stands in, or else what stands in it, was set."""
+    for length in range(len(key), 0, -1):
+        if key[:length] in origins:
+            return origins[key[:length]]
+    lines = _lines_of_keys(text)
+    within = next((where for path, where in origins.items() if path[: len(key)] == key), None)
+    if within is not None and key not in lines:
+        return within
+    line = next((lines[key[:length]] for length in range(len(key), 0, -1) if key[:length] in lines), None)
     return f"{name}:{line}" if line else name
 
 
@@ -247,7 +261,7 @@ def _put(content: dict[str, Any], keys: list[str], text: str, where: str) -> Key
     path: KeyPath = ()
     try:
         for position, key in enumerate(keys):
-            step: Any = int(key) if isinstance(place, list) else key
+            step: Any = range(len(place))[int(key)] if isinstance(place, list) else key
             path = (*path, step)
             if position == len(keys) - 1:
                 place[step] = _value(text)
@@ -270,20 +284,12 @@ _HEADER = re.compile(r"\s*(\[{1,2})\s*([^\]]+?)\s*\]{1,2}\s*(?:#.*)?")
 _KEY = re.compile(r"""\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""")
 
 
-def line_of(text: str, path: KeyPath) -> int | None:
-    """The line that a key, or else the nearest table or list around it, stands on; None if it is in no file."""
-    lines = _lines_of_keys(text)
-    for length in range(len(path), 0, -1):
-        if path[:length] in lines:
-            return lines[path[:length]]
-    return None
-
-
 def _lines_of_keys(text: str) -> dict[KeyPath, int]:
+    """The line on which each key, table and list element begins."""
     lines: dict[KeyPath, int] = {}
     counts: dict[KeyPath, int] = {}
     table: KeyPath = ()
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if header := _HEADER.fullmatch(line):
             table = ()
             names = header[2].split(".")
@@ -291,6 +297,7 @@ def _lines_of_keys(text: str) -> dict[KeyPath, int]:
                 table = (*table, name.strip().strip("\"'"))
                 last = position == len(names) - 1
                 if last and header[1] == "[[":
+                    lines.setdefault(table, number)
                     counts[table] = counts.get(table, -1) + 1
                 if table in counts:
                     table = (*table, counts[table])

@@ -24,7 +24,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from pydantic import Field, field_validator
 
-from boards.options import Options
+from boards.options import Options, without_passwords
 from gateway.backoff import Backoff
 from gateway.errors import BrokerError
 
@@ -81,6 +81,11 @@ class MqttSettings(Options):
         if path is not None and not os.access(path, os.R_OK):
             raise ValueError("must name a file that can be read")
         return path
+
+    @property
+    def address(self) -> str:
+        """The URL, fit to be shown: without a password."""
+        return without_passwords(self.url)
 
     @property
     def host(self) -> str:
@@ -189,7 +194,7 @@ class Connection:
         try:
             self._make_client()
         except (OSError, ssl.SSLError, ValueError) as error:
-            raise BrokerError(f"cannot set up the connection to {self._settings.url}: {error}") from error
+            raise BrokerError(f"cannot set up the connection to {self._settings.address}: {error}") from error
         self._thread.start()
 
     def stop(self, last: tuple[str, bytes] | None = None) -> None:

@@ -29,7 +29,7 @@ def command(config: Path | None, overrides: tuple[str, ...], check: bool) -> Non
     """
     settings = load(RelayConfig, config, overrides)
     if check:
-        click.echo(f"relay from {settings.mqtt.url} to http://{settings.relay.listen}")
+        click.echo(f"relay from {settings.mqtt.address} to http://{settings.relay.listen}")
         for topic in Topics(settings.mqtt.root).everything_for_relay():
             click.echo(f"subscribes to {topic}")
         return

@@ -81,8 +81,9 @@ class Plan:
 
     def describe(self) -> list[str]:
         """What would run, a line each."""
-        lines = [f"device {self.config.device.name} on board {self.config.device.board}, {self.config.mqtt.url}"]
-        topics = Topics(self.config.mqtt.root)
+        device, mqtt = self.config.device, self.config.mqtt
+        lines = [f"device {device.name} on board {device.board}, {mqtt.address}"]
+        topics = Topics(mqtt.root)
         for planned in self.streams:
             stream, settings = planned.stream, planned.settings
             channels = ", ".join(f"{channel.name} ({channel.input})" for channel in stream.channels)
