@@ -24,7 +24,8 @@ class SerialOptions(Options):
 
     # The port.
     port: str = Field(min_length=1)
-    """A path, `usb:VID:PID`, `usb:SERIALNUMBER`, or a URL of pyserial: `socket://`, `rfc2217://`, `loop://`."""
+    """A path, `usb:VID:PID`, `usb:SERIALNUMBER`, a URL of pyserial (`socket://`, `rfc2217://`, `loop://`), or
+    `simulated:KIND` for an instrument that is not there."""
     baud: int = Field(default=9600, gt=0, le=12_000_000)
     bytesize: Literal[5, 6, 7, 8] = 8
     parity: Literal["none", "even", "odd", "mark", "space"] = "none"

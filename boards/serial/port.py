@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import select
+import termios
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -15,11 +16,15 @@ from serial.tools import list_ports
 
 from boards.errors import SourceLost
 from boards.serial.options import SerialOptions
+from boards.serial.simulated import PluggedIn, is_simulated
 
 CHUNK_BYTES = 4096
 WRITE_PATIENCE_S = 1.0
 
 PARITIES = {"none": "N", "even": "E", "odd": "O", "mark": "M", "space": "S"}
+
+_FAILURES = (serial.SerialException, OSError, termios.error)
+"""What the kernel and pyserial raise of a port that is not as it should be; termios.error is no OSError."""
 
 _USB_ID = re.compile(r"([0-9a-fA-F]{4}):([0-9a-fA-F]{4})(?::(.+))?")
 
@@ -29,7 +34,8 @@ class Port:
 
     def __init__(self, options: SerialOptions) -> None:
         """Open it, for us alone, drop what it holds and send `init`."""
-        self.name = find_port(options.port)
+        self._instrument = PluggedIn(options.port) if is_simulated(options.port) else None
+        self.name = str(self._instrument.link) if self._instrument else find_port(options.port)
         try:
             self._serial: Any = serial.serial_for_url(
                 self.name,
@@ -49,7 +55,8 @@ class Port:
             if options.rts is not None:
                 self._serial.rts = options.rts
             self._serial.open()
-        except (serial.SerialException, OSError, ValueError) as error:
+        except (*_FAILURES, ValueError) as error:
+            self._unplug_simulated()
             raise SourceLost(explain(error, self.name)) from error
         self._file = _file_of(self._serial)
         if options.init_bytes:
@@ -58,7 +65,7 @@ class Port:
     def _send(self, data: bytes) -> None:
         try:
             self._serial.write(data)
-        except (serial.SerialException, OSError) as error:
+        except _FAILURES as error:
             self.close()
             raise SourceLost(f"{self.name} does not take the init bytes: {error}") from error
 
@@ -66,7 +73,7 @@ class Port:
         """What has come, or comes first within the time; empty if nothing did."""
         try:
             return self._read_queue(patience_s) if self._file is None else self._read_file(self._file, patience_s)
-        except (serial.SerialException, OSError, TypeError) as error:  # pyserial's TypeError: closed meanwhile
+        except (*_FAILURES, TypeError) as error:  # pyserial's TypeError: closed meanwhile
             raise SourceLost(f"{self.name} went away: {error}") from error
 
     def _read_file(self, file: int, patience_s: float) -> bytes:
@@ -90,8 +97,13 @@ class Port:
 
     def close(self) -> None:
         """Give it back; may be called twice."""
-        with suppress(serial.SerialException, OSError):
+        with suppress(*_FAILURES):
             self._serial.close()
+        self._unplug_simulated()
+
+    def _unplug_simulated(self) -> None:
+        if self._instrument is not None:
+            self._instrument.stop()
 
 
 def _file_of(port: Any) -> int | None:

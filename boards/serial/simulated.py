@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import select
+import tempfile
 import threading
 import time
 import tty
@@ -19,7 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from boards.serial.instruments import Instrument
+from boards.errors import BadOption
+from boards.serial.instruments import INSTRUMENTS, Instrument, make_instrument
+
+SCHEME = "simulated:"
+"""What a port's name begins with if it is to be one of these: `simulated:oximeter`."""
 
 LONGEST_PIECE = 16
 """Bytes written at once, as from a UART's FIFO."""
@@ -226,3 +231,29 @@ class SimulatedInstrument:
     def _pause(self, seconds: float) -> None:
         if seconds > 0:
             self._stopping.wait(seconds)
+
+
+class PluggedIn(SimulatedInstrument):
+    """The instrument that `simulated:KIND` names, from its plugging in to its `stop()`."""
+
+    def __init__(self, name: str) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="headwater-")
+        kind = name.removeprefix(SCHEME)
+        super().__init__(make_instrument(kind), Path(self._folder.name) / kind)
+        self.start()
+
+    def stop(self) -> None:
+        super().stop()
+        self._folder.cleanup()
+
+
+def is_simulated(name: str) -> bool:
+    """Whether the port's name asks for a simulated instrument. Raises BadOption if there is none of that kind."""
+    if not name.startswith(SCHEME):
+        return False
+    kind = name.removeprefix(SCHEME)
+    if kind not in INSTRUMENTS:
+        raise BadOption(
+            f"serial: port: there is no simulated instrument {kind!r}; there are {', '.join(INSTRUMENTS)}"
+        )
+    return True

@@ -21,6 +21,7 @@ from boards.serial.losses import CountByNumber, CountRefusals, LossCounter, wrap
 from boards.serial.options import SerialOptions
 from boards.serial.parsers import make_parser
 from boards.serial.port import Port, has_no_wire
+from boards.serial.simulated import is_simulated
 from boards.serial.wire import WireClock
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class SerialSource(SampleSource):
                 raise BadOption(
                     f"channel {channel.name!r}: {', '.join(channel.options)}: a serial channel has no options"
                 )
+        is_simulated(options.port)  # refuses kinds that there are not
         self.options = options
         self.counters = Counters()
         numbers = [Channel("", options.sequence)] if options.sequence else []

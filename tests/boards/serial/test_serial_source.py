@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 import threading
 import time
 import tty
@@ -286,6 +287,20 @@ def test_a_port_server_on_the_network_is_a_port_too(tmp_path: Path) -> None:
     assert source.counters.rows >= 30
 
 
+@pytest.mark.parametrize("kind", INSTRUMENTS)
+def test_a_simulated_instrument_is_a_port_too_and_leaves_nothing_behind(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    instrument = make_instrument(kind)
+    options = {"port": f"simulated:{kind}", **instrument.options}
+    with open_serial_source(request_for(instrument), options) as source:
+        came = list(numbered(read_until(source, at_least(2))).values())
+    start = next(row for row in range(50) if came[0] == pytest.approx(instrument.values(row), abs=1e-9))
+    assert came == [pytest.approx(instrument.values(start + row), abs=1e-9) for row in range(len(came))]
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_loop_is_a_port_too() -> None:
     options = {"port": "loop://", "init": "1;2\n3;4\n", "delimiter": ";", "skip": 0}
     with open_serial_source(SourceRequest((Channel("b", "2"), Channel("a", "1"))), options) as source:
@@ -305,6 +320,12 @@ def test_a_loop_is_a_port_too() -> None:
         ),
         (SourceRequest((Channel("a", "x"),)), {}, UnknownInput, "no column 'x'"),
         (SourceRequest((Channel("a", ""),)), {"port": ""}, BadOption, "serial: port"),
+        (
+            SourceRequest((Channel("a", ""),)),
+            {"port": "simulated:x"},
+            BadOption,
+            "no simulated instrument 'x'; .*gps",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_opened(
