@@ -4,10 +4,13 @@ to take this machine for a BeagleBone Black: Blinka's modules, once imported, ca
 from __future__ import annotations
 
 import os
+import re
 import struct
+import tomllib
 import tty
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -344,3 +347,14 @@ class Pinned:
 def test_a_pin_can_be_an_argument() -> None:
     options = {"wrap": "tests.boards.blinka_inside.Pinned", "arguments": ["board.P9_12"]}
     assert first_row(source_of(MCP9808, Channel("pin", "is_p9_12", options))) == [1.0]
+
+
+def test_the_pages_example_is_accepted(bus: KernelBus) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "boards-blinka.md").read_text()
+    [text] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    options = tomllib.loads(text)
+    channels = [Channel(entry["name"], entry["input"], entry["options"]) for entry in options.pop("channel")]
+    chip = bus.chips[0x48]
+    assert isinstance(chip, Ads1115)
+    chip.volts = [3.7, 0.0, 1.0, 0.25]
+    assert first_row(source_of(options, *channels)) == pytest.approx([3.7, 0.75], abs=2e-4)
