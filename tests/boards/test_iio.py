@@ -16,6 +16,9 @@ from boards import BadOption, BoardUnavailable, Channel, LimitExceeded, SourceLo
 from boards.base import Board
 from boards.errors import BoardError
 from boards.iio import IioBoard
+from boards.iio.options import CaptureOptions
+from boards.iio.sysfs import find_devices
+from boards.iio.tap import Tap
 from tests.boards.contract import Ledger, QuietContract, SourceContract, UnplugContract
 from tests.standin.iio_tree import Feeder, IioTree, am335x_tree, frame_numbers, write_raw
 
@@ -253,6 +256,46 @@ class TestLosses:
             counts = feeder.stop()
         assert ledger.lost == counts["skipped"] > 600
         assert len(offsets) == 1
+
+
+class TestTheEnd:
+    def test_frames_that_were_held_are_handed_over_before_the_source_is_lost(self, tmp_path: Path) -> None:
+        attributes = {"current_timestamp_clock": "realtime", "sampling_frequency": "1000"}
+        tree = IioTree(tmp_path, STAMPED, attributes=attributes)
+        request = SourceRequest(channels("voltage0", "voltage1"), Fraction(1000), 50)
+        with Feeder(tree, 1000) as feeder:
+            with IioBoard(tree.options).open_source(request) as source:
+                ledger = Ledger(source, Fraction(2))
+                ledger.read_frames(100)
+                feeder.tell("skip", 5)
+                feeder.tell("run", 10)  # too few to confirm the loss
+                feeder.tell("unplug")
+                newest = [-1]
+
+                def read_on() -> None:
+                    while True:
+                        newest.extend(frame_numbers(ledger.take(source.read()).frames))
+
+                with pytest.raises(SourceLost, match="has ended"):
+                    read_on()
+            counts = feeder.stop()
+        assert newest[-1] == counts["made"] - 1
+        assert ledger.lost == 5
+
+    def test_a_scan_that_comes_in_two_parts_is_put_together(self, tmp_path: Path) -> None:
+        tree = IioTree(tmp_path, STAMPED)
+        device = find_devices(tree.sys, tree.dev)[0]
+        elements = [element for element in device.elements() if element.name in ("voltage0", "voltage2")]
+        tap = Tap(device, elements, 8, Fraction(1000), CaptureOptions())
+        content = bytes(range(40))
+        with tree.node.open("r+b", buffering=0) as driver:
+            tap.open(10)
+            read = []
+            for part in (content[:11], content[11:13], content[13:40]):
+                driver.write(part)
+                read.append(tap.read()[0].tobytes())
+            tap.close()
+        assert read == [content[:8], b"", content[8:40]]
 
 
 class TestSettingUp:

@@ -9,7 +9,8 @@ that many wait. Frame n has n's low 12 bits in voltage0 and the next 12 in volta
 CLOCK_MONOTONIC, late by up to JITTER_US.
 
 Commands on stdin: `skip N` the hardware loses N frames; `stall MS` the trigger stops for that long and then
-catches up with nothing; `unplug` ends the FIFO; `quit` prints the counts.
+catches up with nothing; `run N` makes N more frames before the next command; `unplug` ends the FIFO; `quit` prints
+the counts.
 """
 
 from __future__ import annotations
@@ -171,6 +172,11 @@ def main() -> None:
                 time.sleep(float(arguments[0]) / 1000)
                 missed = int((time.monotonic_ns() - converter.due_ns) / converter.period_ns)
                 converter.skip(max(0, missed))
+            elif word == "run":
+                enough = converter.made + int(arguments[0])
+                while converter.made < enough:
+                    time.sleep(converter.pause_s())
+                    converter.run()
             elif word == "unplug":
                 os.close(converter.fifo)
                 converter.running = False
