@@ -61,7 +61,7 @@ class Subscriber:
         self._encode_gap = encode_gap
         self._notes: dict[str, bytes] = {}
         self._queue: deque[Delivery] = deque()
-        self._missed: list[Gap] = []
+        self._missed: deque[Gap] = deque()
         self.queued_bytes = 0
         self.lost_frames = 0
 
@@ -93,7 +93,7 @@ class Subscriber:
             about = next(iter(self._notes))
             self._sink.write(self._notes.pop(about))
         while self._missed and self._sink.writable():
-            self._sink.write(self._sink.framing(self._encode_gap(self._missed.pop(0))))
+            self._sink.write(self._sink.framing(self._encode_gap(self._missed.popleft())))
         while self._queue and self._sink.writable():
             delivery = self._queue.popleft()
             self.queued_bytes -= len(delivery.payload)
@@ -132,12 +132,24 @@ class Hub:
         self._readers.setdefault(stream, {})[subscriber] = None
 
     def unsubscribe(self, stream: str, subscriber: Subscriber) -> None:
-        """Deliver no more; what is queued is forgotten."""
+        """Deliver no more of the stream; what is queued of it is forgotten."""
         readers = self._readers.get(stream, {})
         readers.pop(subscriber, None)
         if not readers:
             self._readers.pop(stream, None)
+        subscriber.forget()
+
+    def forget(self, subscriber: Subscriber) -> None:
+        """It is gone: nothing is for it any more."""
+        for stream in [stream for stream, readers in self._readers.items() if subscriber in readers]:
+            self.unsubscribe(stream, subscriber)
         self._behind.pop(subscriber, None)
+
+    def tell(self, subscriber: Subscriber, about: str, wire: bytes) -> None:
+        """Tell one subscriber something beside the data; it waits for room like the data."""
+        subscriber.note(about, wire)
+        if subscriber.behind:
+            self._behind[subscriber] = None
 
     def subscribers(self, stream: str) -> list[Subscriber]:
         """Who reads the stream."""

@@ -19,7 +19,7 @@ DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint6
 
 
 def batch(index: int, frames: int = 1, *, epoch: int = 1, columns: int = 1, rate: int = 500) -> Batch:
-    """A batch whose values are the indices of its frames, two nanoseconds a million apart."""
+    """A batch whose values are the indices of its frames."""
     values = np.arange(index, index + frames, dtype=np.int64).astype(np.int16)
     time_ns = 1_700_000_000_000_000_000 + index * 1_000_000_000 // rate
     data = np.repeat(values.reshape(-1, 1), columns, axis=1)
