@@ -64,6 +64,15 @@ def subscriber(sink: Sink, bound: int = 350) -> Subscriber:
     return Subscriber(sink, bound, codec.encode)
 
 
+def make_hub() -> Hub:
+    return Hub(lambda: None)
+
+
+def tell(hub: Hub, one: Subscriber, about: str, wire: bytes) -> None:
+    one.note(about, wire)
+    hub.look_after(one)
+
+
 def reader(hub: Hub, room: int = 1 << 60, bound: int = 350) -> tuple[Sink, Subscriber]:
     sink = Sink(room)
     one = subscriber(sink, bound)
@@ -72,7 +81,7 @@ def reader(hub: Hub, room: int = 1 << 60, bound: int = 350) -> tuple[Sink, Subsc
 
 
 def test_who_keeps_up_is_written_to_at_once_and_has_no_queue() -> None:
-    hub = Hub()
+    hub = make_hub()
     sink, one = reader(hub)
     for index in range(5):
         hub.publish(STREAM, data(index))
@@ -82,7 +91,7 @@ def test_who_keeps_up_is_written_to_at_once_and_has_no_queue() -> None:
 
 
 def test_what_is_for_one_stream_is_for_no_other() -> None:
-    hub = Hub()
+    hub = make_hub()
     sink, _ = reader(hub)
     hub.publish("d/other", data(0))
     assert sink.take() == []
@@ -95,7 +104,7 @@ def test_a_wire_form_is_made_once_for_all() -> None:
         made.append(payload)
         return payload
 
-    hub = Hub()
+    hub = make_hub()
     sinks = [reader(hub)[0] for _ in range(10)]
     for sink in sinks:
         sink.framing = framing
@@ -105,7 +114,7 @@ def test_a_wire_form_is_made_once_for_all() -> None:
 
 
 def test_what_waits_follows_in_order_when_there_is_room_again() -> None:
-    hub = Hub()
+    hub = make_hub()
     sink, one = reader(hub, room=0)
     for index in range(3):
         hub.publish(STREAM, data(index))
@@ -120,7 +129,7 @@ def test_what_waits_follows_in_order_when_there_is_room_again() -> None:
 
 
 def test_what_does_not_fit_is_lost_from_the_oldest_on_and_declared_before_the_next_data() -> None:
-    hub = Hub()
+    hub = make_hub()
     sink, one = reader(hub, room=0)
     for index in range(0, 100, 10):
         hub.publish(STREAM, data(index, 10))
@@ -132,7 +141,7 @@ def test_what_does_not_fit_is_lost_from_the_oldest_on_and_declared_before_the_ne
 
 
 def test_losses_in_two_stalls_are_two_gaps() -> None:
-    hub = Hub()
+    hub = make_hub()
     sink, _ = reader(hub, room=0)
     for index in range(5):
         hub.publish(STREAM, data(index))
@@ -149,7 +158,7 @@ def test_losses_in_two_stalls_are_two_gaps() -> None:
 
 def test_losses_that_do_not_touch_are_declared_apart() -> None:
     """Frames 2 to 9 never came here: they are not this subscriber's to declare."""
-    hub = Hub()
+    hub = make_hub()
     sink, _ = reader(hub, room=0, bound=100)
     for delivery in (data(0), data(1), data(10), data(0, epoch=2), data(1, epoch=2)):
         hub.publish(STREAM, delivery)
@@ -159,7 +168,7 @@ def test_losses_that_do_not_touch_are_declared_apart() -> None:
 
 
 def test_a_message_larger_than_the_bound_is_lost_to_who_is_behind_and_delivered_to_who_is_not() -> None:
-    hub = Hub()
+    hub = make_hub()
     stalled, one = reader(hub, room=0)
     healthy, _ = reader(hub)
     hub.publish(STREAM, data(0, size=10_000))
@@ -171,7 +180,7 @@ def test_a_message_larger_than_the_bound_is_lost_to_who_is_behind_and_delivered_
 
 
 def test_the_others_do_not_notice_one_that_stalls() -> None:
-    hub = Hub()
+    hub = make_hub()
     healthy = [reader(hub)[0] for _ in range(3)]
     _, stalled = reader(hub, room=0)
     healthy.append(reader(hub)[0])
@@ -184,30 +193,30 @@ def test_the_others_do_not_notice_one_that_stalls() -> None:
 
 
 def test_a_note_goes_before_what_waits_and_the_newer_of_two_replaces_the_older() -> None:
-    hub = Hub()
+    hub = make_hub()
     sink, one = reader(hub, room=0)
     for index in range(5):
         hub.publish(STREAM, data(index))
-    hub.tell(one, "status", b"online")
-    hub.tell(one, "meta", b"meta")
-    hub.tell(one, "status", b"offline")
+    tell(hub, one, "status", b"online")
+    tell(hub, one, "meta", b"meta")
+    tell(hub, one, "status", b"offline")
     sink.room = 9
     hub.pump()
     assert sink.take()[:3] == ["meta", "offline", "lost 1:0-2 slow"]
 
 
 def test_a_note_to_who_keeps_up_is_written_at_once() -> None:
-    hub = Hub()
+    hub = make_hub()
     sink, one = reader(hub)
-    hub.tell(one, "status", b"online")
+    tell(hub, one, "status", b"online")
     assert sink.take() == ["online"]
 
 
 def test_a_note_to_one_that_stalls_arrives_though_nothing_is_published_after_it() -> None:
-    hub = Hub()
+    hub = make_hub()
     sink = Sink(room=0)
     one = subscriber(sink)
-    hub.tell(one, "pong", b"pong")
+    tell(hub, one, "pong", b"pong")
     assert hub.pump(), "it waits"
     sink.room = 1
     assert not hub.pump()
@@ -215,12 +224,13 @@ def test_a_note_to_one_that_stalls_arrives_though_nothing_is_published_after_it(
 
 
 def test_who_left_a_stream_gets_no_more_of_it_but_what_it_is_told() -> None:
-    hub = Hub()
+    hub = make_hub()
     sink, one = reader(hub, room=0)
     for index in range(5):
         hub.publish(STREAM, data(index))
     hub.unsubscribe(STREAM, one)
-    hub.tell(one, "unsubscribed", b"unsubscribed")
+    one.forget()
+    tell(hub, one, "unsubscribed", b"unsubscribed")
     hub.publish(STREAM, data(5))
     sink.room = 9
     hub.pump()
@@ -230,10 +240,11 @@ def test_who_left_a_stream_gets_no_more_of_it_but_what_it_is_told() -> None:
 
 
 def test_who_comes_back_begins_with_the_next_message() -> None:
-    hub = Hub()
+    hub = make_hub()
     sink, one = reader(hub, room=0)
     hub.publish(STREAM, data(0))
     hub.unsubscribe(STREAM, one)
+    one.forget()
     hub.subscribe(STREAM, one)
     hub.publish(STREAM, data(1))
     sink.room = 9
@@ -241,11 +252,27 @@ def test_who_comes_back_begins_with_the_next_message() -> None:
     assert sink.take() == ["data1:1-2"]
 
 
-def test_one_that_is_gone_is_forgotten() -> None:
-    hub = Hub()
+def test_the_hub_says_when_somebody_falls_behind_and_again_after_he_caught_up() -> None:
+    called = []
+    hub = Hub(lambda: called.append(True))
+    sink, one = reader(hub, room=1)
+    hub.publish(STREAM, data(0))
+    assert called == []
+    hub.publish(STREAM, data(1))
+    hub.publish(STREAM, data(2))
+    assert len(called) == 1
+    sink.room = 9
+    hub.pump()
+    sink.room = 0
+    tell(hub, one, "status", b"online")
+    assert len(called) == 2
+
+
+def test_one_that_is_gone_is_looked_after_no_more() -> None:
+    hub = make_hub()
     sink, one = reader(hub, room=0)
     hub.publish(STREAM, data(0))
-    hub.forget(one)
+    hub.unsubscribe(STREAM, one)
     sink.room = 9
     assert not hub.pump()
     hub.publish(STREAM, data(1))
@@ -254,7 +281,7 @@ def test_one_that_is_gone_is_forgotten() -> None:
 
 
 def test_leaving_a_stream_that_was_never_joined_changes_nothing() -> None:
-    hub = Hub()
+    hub = make_hub()
     hub.unsubscribe("d/never", subscriber(Sink()))
     assert hub.subscribers("d/never") == []
 
@@ -275,7 +302,7 @@ class Fanout(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hub = Hub()
+        self.hub = make_hub()
         self.readers: list[Reference] = []
         self.index = 0
 
@@ -305,7 +332,7 @@ class Fanout(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9))
     def tell(self, which: int) -> None:
         if self.readers:
-            self.hub.tell(self.readers[which % len(self.readers)].subscriber, "note", b"note")
+            tell(self.hub, self.readers[which % len(self.readers)].subscriber, "note", b"note")
 
     @invariant()
     def nothing_grows_beyond_its_bound(self) -> None:
@@ -356,7 +383,7 @@ TestFanout = Fanout.TestCase
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(0, 2000))
 def test_one_stall_is_told_in_one_exact_gap(counts: list[int], bound: int) -> None:
-    hub = Hub()
+    hub = make_hub()
     sink, _ = reader(hub, room=0, bound=bound)
     index = 0
     for count in counts:
