@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class Acquisition:
         self._on_event = on_event
         self._realtime = realtime
         self._due_ns: int | None = None
+        """When the next frame is due; None until there was one, and for irregular streams."""
         self._lost = False
         self._backoff = Backoff(first_s=0.1, most_s=3.0)
         self._stopping = threading.Event()
@@ -100,18 +102,22 @@ class Acquisition:
                 self._say_back()
 
     def _take(self, block: Block) -> None:
-        if len(block.frames) and self._rate is not None:
-            period = self._rate.denominator / self._rate.numerator * 1e9
-            self._due_ns = block.monotonic_ns + round(len(block.frames) * period)
+        if self._rate is not None:
+            if len(block.frames):
+                self._due_ns = block.monotonic_ns + _span_ns(len(block.frames), self._rate)
+            elif self._due_ns is not None:
+                self._due_ns += _span_ns(block.lost, self._rate)
         self._hand_on(self._batcher.add(block))
 
     def _declare_outage(self, block: Block) -> None:
         """The frames that were due while the source was away, less those it declares itself."""
         assert self._due_ns is not None
         assert self._rate is not None
-        away_ns = block.monotonic_ns - self._due_ns
-        due = round(away_ns * self._rate / 1_000_000_000) - block.lost
+        away = (block.monotonic_ns - self._due_ns) * self._rate / 1_000_000_000
+        # the time of a block without frames is anywhere within the next frame's period
+        due = (round(away) if len(block.frames) else math.floor(away)) - block.lost
         if due > 0:
+            self._due_ns += _span_ns(due, self._rate)
             self._hand_on(self._batcher.lose(due, "unplugged"))
 
     def _say_lost(self, error: SourceLost) -> None:
@@ -130,3 +136,8 @@ class Acquisition:
     def _hand_on(self, messages: list[Message]) -> None:
         for message in messages:
             self._sink(message)
+
+
+def _span_ns(count: int, rate: Fraction) -> int:
+    """How long so many frames take."""
+    return round(count * 1_000_000_000 / rate)
