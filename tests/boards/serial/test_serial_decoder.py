@@ -23,14 +23,16 @@ from boards.serial.wire import WireClock
 BYTE_NS = 1_000
 
 
-def make_decoder(byte_ns: int = BYTE_NS, **values: Any) -> tuple[Decoder, Counters]:
+def make_decoder(
+    byte_ns: int = BYTE_NS, clock: WireClock | None = None, **values: Any
+) -> tuple[Decoder, Counters]:
     options = SerialOptions.model_validate({"port": "loop://", "skip": 0, **values})
     channels = [Channel("a", "1"), Channel("b", "2")]
     counters = Counters()
     decoder = Decoder(
         make_framer(options),
         make_parser(options, channels),
-        WireClock(byte_ns, 0),
+        clock or WireClock(byte_ns, 0),
         CountRefusals(),
         channels=2,
         dtype=np.float64,
@@ -195,3 +197,12 @@ def test_losses_of_different_reasons_one_after_another_are_two_declarations() ->
         (1, "unplugged", 0),
     ]
     assert (counters.partial, counters.lost) == (1, 2)
+
+
+def test_hours_without_a_row_hold_nothing_of_the_reads() -> None:
+    clock = WireClock(BYTE_NS, 0)
+    decoder, counters = make_decoder(clock=clock, ignore=re.compile("^#"))
+    for read in range(1000):
+        assert decoder.feed(b"#\n", read * 10**9) == []
+    assert counters.ignored == 1000
+    assert len(clock._bounds) <= 2

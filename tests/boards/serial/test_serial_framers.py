@@ -110,6 +110,11 @@ def test_an_overlong_line_is_one_loss_said_at_once_and_the_next_line_comes_out()
     assert framer.feed(b"7\nnext\n") == [Frame(b"next", 10_007, 10_012)]
 
 
+def test_a_terminator_cut_in_two_ends_an_overlong_line() -> None:
+    framer = LineFramer(b"\r\n", max_length=4)
+    assert feed(framer, [b"123456789\r", b"\nnext\r\n"]) == [Bad("overlong", 0, 5), Frame(b"next", 11, 17)]
+
+
 payloads = st.binary(min_size=4, max_size=4)
 parts = st.lists(st.one_of(payloads.map(lambda p: (True, p)), wire_bytes.map(lambda g: (False, g))), max_size=12)
 
@@ -199,6 +204,7 @@ def test_what_cobs_stuffs_holds_no_zero_and_comes_back(payload: bytes) -> None:
 )
 def test_cobs_stuffs_as_published(payload: bytes, stuffed: str) -> None:
     assert cobs.encode(payload).hex() == stuffed
+    assert cobs.decode(bytes.fromhex(stuffed)) == payload
 
 
 @pytest.mark.parametrize("stuffed", [b"\x03a", b"\x00", b"\x02a\x00", b"\xffabc"])
