@@ -209,7 +209,7 @@ class Connection:
         self._ended.set()
         self._answered.set()
         if self._thread.is_alive():
-            self._thread.join(CONNECT_TIMEOUT_S + 1)
+            self._thread.join(GOODBYE_S)  # a machine that is switched off is not waited for
 
     def publish(
         self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False, content_type: str | None = None
@@ -239,12 +239,12 @@ class Connection:
 
     def _connect_once(self) -> str | None:
         """One connection from its beginning to its end; why it could not be made, or None if it was."""
-        client = self._make_client()
         self._refusal = f"{self.where}: no answer to the attempt to connect"
         self._answered.clear()
         try:
+            client = self._make_client()
             self._open(client)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError) as error:  # files of passwords and keys may come and go
             return f"{self.where}: {getattr(error, 'strerror', None) or error}"
         self._ended.clear()
         self._client = client
@@ -292,7 +292,7 @@ class Connection:
         client.on_message = self._on_message
         client.on_publish = self._on_publish
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.max_inflight_messages_set(0)  # the owner keeps the window
+        client.max_inflight_messages_set(UNLIMITED)
         client.max_queued_messages_set(0)
         user, password = self._settings.credentials()
         if user is not None or password is not None:
@@ -323,11 +323,10 @@ class Connection:
         for topic in self._subscriptions:
             client.subscribe(topic, qos=1)
         modern = self._protocol == paho.MQTTv5
-        self.up = Up(
-            protocol="5" if modern else "3.1.1",
-            receive_maximum=getattr(properties, "ReceiveMaximum", UNLIMITED) if modern else UNLIMITED,
-            session_present=flags.session_present,
-        )
+        receive_maximum = getattr(properties, "ReceiveMaximum", UNLIMITED) if modern else UNLIMITED
+        # paho does not look at it, and its setter is for closed connections; nothing is on its way yet
+        client._max_inflight_messages = receive_maximum
+        self.up = Up("5" if modern else "3.1.1", receive_maximum, flags.session_present)
         self._handlers.on_up(self.up)
 
     def _on_disconnect(
