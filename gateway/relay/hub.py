@@ -148,8 +148,7 @@ class Hub:
     def tell(self, subscriber: Subscriber, about: str, wire: bytes) -> None:
         """Tell one subscriber something beside the data; it waits for room like the data."""
         subscriber.note(about, wire)
-        if subscriber.behind:
-            self._behind[subscriber] = None
+        self._look_after(subscriber)
 
     def subscribers(self, stream: str) -> list[Subscriber]:
         """Who reads the stream."""
@@ -159,13 +158,7 @@ class Hub:
         """Offer the message to every reader of the stream."""
         for subscriber in self._readers.get(stream, ()):
             subscriber.offer(delivery)
-            self.look_after(subscriber)
-
-    def look_after(self, subscriber: Subscriber) -> None:
-        """See to it that what waits for the subscriber is written in time."""
-        if subscriber.behind and subscriber not in self._behind:
-            self._behind[subscriber] = None
-            self._on_behind()
+            self._look_after(subscriber)
 
     def pump(self) -> bool:
         """Serve those who fell behind; whether any still is."""
@@ -174,3 +167,8 @@ class Hub:
             if not subscriber.behind:
                 del self._behind[subscriber]
         return bool(self._behind)
+
+    def _look_after(self, subscriber: Subscriber) -> None:
+        if subscriber.behind and subscriber not in self._behind:
+            self._behind[subscriber] = None
+            self._on_behind()

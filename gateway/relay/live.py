@@ -113,7 +113,7 @@ class LiveOutlet:
                     self._refuse(viewer, "control messages are JSON text")
         finally:
             del self._viewers[viewer]
-            self._leave(viewer)
+            self.hub.forget(viewer.subscriber)
         return websocket
 
     def _obey(self, viewer: Viewer, text: str) -> None:
@@ -155,13 +155,11 @@ class LiveOutlet:
         self.hub.subscribe(stream, viewer.subscriber)
 
     def _tell(self, viewer: Viewer, about: str, content: dict[str, Any]) -> None:
-        viewer.subscriber.note(about, text_frame(content))
-        self.hub.look_after(viewer.subscriber)
+        self.hub.tell(viewer.subscriber, about, text_frame(content))
 
     def _leave(self, viewer: Viewer) -> None:
         if viewer.stream is not None:
             self.hub.unsubscribe(viewer.stream, viewer.subscriber)
-            viewer.subscriber.forget()
             viewer.stream = None
 
     def _refuse(self, viewer: Viewer, why: str) -> None:

@@ -68,11 +68,6 @@ def make_hub() -> Hub:
     return Hub(lambda: None)
 
 
-def tell(hub: Hub, one: Subscriber, about: str, wire: bytes) -> None:
-    one.note(about, wire)
-    hub.look_after(one)
-
-
 def reader(hub: Hub, room: int = 1 << 60, bound: int = 350) -> tuple[Sink, Subscriber]:
     sink = Sink(room)
     one = subscriber(sink, bound)
@@ -197,9 +192,9 @@ def test_a_note_goes_before_what_waits_and_the_newer_of_two_replaces_the_older()
     sink, one = reader(hub, room=0)
     for index in range(5):
         hub.publish(STREAM, data(index))
-    tell(hub, one, "status", b"online")
-    tell(hub, one, "meta", b"meta")
-    tell(hub, one, "status", b"offline")
+    hub.tell(one, "status", b"online")
+    hub.tell(one, "meta", b"meta")
+    hub.tell(one, "status", b"offline")
     sink.room = 9
     hub.pump()
     assert sink.take()[:3] == ["meta", "offline", "lost 1:0-2 slow"]
@@ -208,7 +203,7 @@ def test_a_note_goes_before_what_waits_and_the_newer_of_two_replaces_the_older()
 def test_a_note_to_who_keeps_up_is_written_at_once() -> None:
     hub = make_hub()
     sink, one = reader(hub)
-    tell(hub, one, "status", b"online")
+    hub.tell(one, "status", b"online")
     assert sink.take() == ["online"]
 
 
@@ -216,7 +211,7 @@ def test_a_note_to_one_that_stalls_arrives_though_nothing_is_published_after_it(
     hub = make_hub()
     sink = Sink(room=0)
     one = subscriber(sink)
-    tell(hub, one, "pong", b"pong")
+    hub.tell(one, "pong", b"pong")
     assert hub.pump(), "it waits"
     sink.room = 1
     assert not hub.pump()
@@ -229,8 +224,7 @@ def test_who_left_a_stream_gets_no_more_of_it_but_what_it_is_told() -> None:
     for index in range(5):
         hub.publish(STREAM, data(index))
     hub.unsubscribe(STREAM, one)
-    one.forget()
-    tell(hub, one, "unsubscribed", b"unsubscribed")
+    hub.tell(one, "unsubscribed", b"unsubscribed")
     hub.publish(STREAM, data(5))
     sink.room = 9
     hub.pump()
@@ -244,7 +238,6 @@ def test_who_comes_back_begins_with_the_next_message() -> None:
     sink, one = reader(hub, room=0)
     hub.publish(STREAM, data(0))
     hub.unsubscribe(STREAM, one)
-    one.forget()
     hub.subscribe(STREAM, one)
     hub.publish(STREAM, data(1))
     sink.room = 9
@@ -264,15 +257,16 @@ def test_the_hub_says_when_somebody_falls_behind_and_again_after_he_caught_up() 
     sink.room = 9
     hub.pump()
     sink.room = 0
-    tell(hub, one, "status", b"online")
+    hub.tell(one, "status", b"online")
     assert len(called) == 2
 
 
-def test_one_that_is_gone_is_looked_after_no_more() -> None:
+def test_one_that_is_gone_is_forgotten() -> None:
     hub = make_hub()
     sink, one = reader(hub, room=0)
     hub.publish(STREAM, data(0))
-    hub.unsubscribe(STREAM, one)
+    hub.tell(one, "status", b"online")
+    hub.forget(one)
     sink.room = 9
     assert not hub.pump()
     hub.publish(STREAM, data(1))
@@ -332,7 +326,7 @@ class Fanout(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9))
     def tell(self, which: int) -> None:
         if self.readers:
-            tell(self.hub, self.readers[which % len(self.readers)].subscriber, "note", b"note")
+            self.hub.tell(self.readers[which % len(self.readers)].subscriber, "note", b"note")
 
     @invariant()
     def nothing_grows_beyond_its_bound(self) -> None:
