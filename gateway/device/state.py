@@ -13,17 +13,23 @@ COUNTER_LIMIT = 1 << 21
 """Epochs stay below 2**53, so that JSON and JavaScript hold them exactly."""
 
 
+def state_path(device: str, chosen: Path | None) -> Path:
+    """Where state is kept: the chosen directory, systemd's, or the user's."""
+    if chosen is not None:
+        return chosen
+    systemd = os.environ.get("STATE_DIRECTORY")
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return Path(systemd) if systemd else home / "headwater" / device
+
+
 def state_directory(device: str, chosen: Path | None) -> Path:
-    """The directory to keep state in, made if need be: chosen, systemd's, or the user's. Raises ConfigError."""
-    if chosen is None:
-        systemd = os.environ.get("STATE_DIRECTORY")
-        home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-        chosen = Path(systemd) if systemd else home / "headwater" / device
+    """The directory of `state_path()`, made if need be. Raises ConfigError."""
+    directory = state_path(device, chosen)
     try:
-        chosen.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"device.state: cannot make {chosen}: {error.strerror}") from None
-    return chosen
+        raise ConfigError(f"device.state: cannot make {directory}: {error.strerror}") from None
+    return directory
 
 
 def next_epoch(directory: Path) -> int:
