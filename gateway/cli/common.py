@@ -21,17 +21,19 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
 
 
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of the file, such as mqtt.url=mqtt://broker.lan; may be repeated.",
+)
+
+
 def config_options(function: Function) -> Function:
-    """`--check` and `--set`, for commands that read a configuration."""
+    """`--check` and `--set`, for commands that run what a configuration says."""
     check = click.option("--check", is_flag=True, help="Check the configuration, print what would run, and exit.")
-    put = click.option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Override a key of the file, such as mqtt.url=mqtt://broker.lan; may be repeated.",
-    )
-    return check(put(function))
+    return check(set_option(function))
 
 
 def broker_options(function: Function) -> Function:
