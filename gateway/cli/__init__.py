@@ -19,6 +19,7 @@ COMMANDS = {
     "relay": "the relay: from MQTT to browsers and other subscribers",
     "broker": "an MQTT broker for trying things out",
     "sub": "print a stream from the broker",
+    "doctor": "what is right with this machine, and what to do about the rest",
     "boards": "the boards there are, and whether they can be used here",
 }
 """Name to what it is; the module is `gateway.cli.<name>`, the function `command`."""
