@@ -4,9 +4,10 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 ARGS ?=
+HOST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types pytest page bench lock format wheel clean
+.PHONY: help demo test lint types pytest page hw-test bench lock format wheel clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +29,9 @@ types: $(VENV)/test.stamp ## mypy --strict
 
 pytest: $(VENV)/test.stamp page ## the Python tests alone (ARGS="tests/gateway -k codec")
 	$(PYTHON) -m pytest $(ARGS)
+
+hw-test: ## the tests that need a board, over ssh (HOST=debian@192.168.7.2)
+	@deploy/hw-test.sh "$(HOST)" $(ARGS)
 
 bench: $(VENV)/test.stamp ## measure, print and write bench-results/*.json
 	$(PYTHON) -m tests.bench $(ARGS)
