@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from boards.errors import BoardUnavailable
 from boards.registry import AUTO, detect_board, list_boards, load_board
 from gateway.config import DeviceConfig, StreamSettings
-from gateway.device.service import Plan
+from gateway.device.plan import Plan
 from gateway.doctor.finding import Finding
 from gateway.doctor.machine import MODEL_PATH, Machine
 from gateway.errors import HeadwaterError
