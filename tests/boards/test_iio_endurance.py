@@ -14,7 +14,7 @@ import pytest
 from boards import Channel, SourceRequest
 from boards.iio import IioBoard
 from tests.boards.contract import Ledger
-from tests.boards.test_iio import STAMPED, eight
+from tests.standin.iio_requests import STAMPED, eight
 from tests.standin.iio_tree import Feeder, IioTree, am335x_tree, frame_numbers
 
 DURATION_S = 20
