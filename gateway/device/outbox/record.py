@@ -101,6 +101,8 @@ class OutboxSettings:
     """`spill`: how long a record may stay in memory alone without an acknowledgement."""
     group_s: float = 0.02
     """`always`: how long the first record of a commit waits for others."""
+    retry_s: float = 1.0
+    """How long to wait before a disk that could not be written is tried again; doubled each time."""
     mark_s: float = 10.0
     """How often it is noted how far each stream has got, for the next epoch's birth."""
 
@@ -139,3 +141,8 @@ From any thread that uses the outbox, with no lock held.
 def encode_gap(gap: Gap, codec: str) -> bytes:
     """The gap in one of the self-describing codecs."""
     return find_codec(codec).encode(gap)
+
+
+def gap_record(stream: str, gap: Gap, codec: str, encode: EncodeGap) -> Record:
+    """The gap as a record of that stream."""
+    return Record(stream, gap.epoch, gap.index, gap.count, encode(gap, codec), gap.reason, codec)
