@@ -28,6 +28,9 @@ LOG_PAGES = 1000
 VACUUM_PAGES = 256
 """The file is not shrunk for fewer unused pages than this."""
 
+SHRINK_PAGES = 4096
+"""And for so many at a time, because pages may have to be moved for it."""
+
 FIXED_PAGES = 16
 """Pages that are there however few the records are."""
 
@@ -200,7 +203,8 @@ class DiskTier:
         with translated(self.path):
             unused = self._pragma("freelist_count")
             if unused > VACUUM_PAGES and unused * 2 > self._pragma("page_count"):
-                self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+                # a script, because sqlite3 steps a statement without columns once: that would free one page
+                self._connection.executescript(f"PRAGMA incremental_vacuum({SHRINK_PAGES})")
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def cut_log(self) -> None:
