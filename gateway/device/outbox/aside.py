@@ -1,4 +1,4 @@
-"""Putting a damaged file where nobody trips over it, and where it can be looked at."""
+"""Putting a damaged file where nobody trips over it and where it can be looked at, and removing files."""
 
 from __future__ import annotations
 
@@ -31,9 +31,15 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
+def remove(path: Path) -> None:
+    """Remove the file and its log, if that can be done."""
+    for name in (path, *(Path(f"{path}{suffix}") for suffix in LOG_SUFFIXES)):
+        with contextlib.suppress(OSError):
+            name.unlink()
+
+
 def _forget_all_but_the_newest(path: Path) -> None:
     earlier = [file for file in path.parent.glob(f"{path.name}.corrupt-*") if not file.name.endswith(LOG_SUFFIXES)]
     earlier.sort(key=lambda file: (file.stat().st_mtime_ns, file.name))
     for file in earlier[:-KEPT]:
-        for name in (file, *(Path(f"{file}{suffix}") for suffix in LOG_SUFFIXES)):
-            name.unlink(missing_ok=True)
+        remove(file)

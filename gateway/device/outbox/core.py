@@ -31,6 +31,10 @@ DELETE_AFTER_NS = 2_000_000_000
 """Acknowledged rows are deleted together after so long, because each deletion rewrites a page."""
 DELETE_ROWS = 4096
 """Or when they are so many."""
+DELETE_AT_ONCE = 512
+"""Rows in one transaction."""
+DELETE_AT_ONCE_DEGRADED = 32
+"""The same when the disk is full, or something else is wrong with it."""
 
 Notice = tuple[str, dict[str, Any]]
 """An event's name and data."""
@@ -164,7 +168,7 @@ class Core:
         """What is due to be written or deleted; it counts as being written until `wrote` or `failed`."""
         self._evict(now_ns)
         entries = list(self._chunk(self._due(now_ns, everything=everything)))
-        doomed = list(self.ledger.doomed) if self._deletion_is_due(now_ns, everything=everything) else []
+        doomed = self._doomed() if self._deletion_is_due(now_ns, everything=everything) else []
         marks = self._marks(now_ns, entries, everything=everything or bool(doomed))
         if not entries and not doomed and not marks:
             return None
@@ -180,13 +184,13 @@ class Core:
             if entry.done:
                 self.ledger.doom(entry)
         self._noted |= work.marks
-        if work.doomed:
+        if work.doomed and self.ledger.doomed.count < DELETE_AT_ONCE:
             self._done.delete = now_ns
         if work.marks:
             self._done.mark = now_ns
         self._count_runs(written.runs)
         self._evict(now_ns)
-        if self.degraded is not None:
+        if self.degraded is not None and (work.entries or not (self.unwritten or self.ledger.doomed)):
             self.degraded = None
             self.notices.append(("outbox_recovered", {}))
 
@@ -228,6 +232,8 @@ class Core:
         if self.opened_ns is None:
             self.opened_ns = now_ns
             self.previous = previous_epochs(contents)
+            self._reached = contents.marks | self._reached
+        self._noted = contents.marks
         lost = self.ledger.adopt(contents, list(self._in_memory()), fresh=fresh)
         for stream, epoch, (start, end) in lost:
             gap = Gap(epoch, start, end - start, "crash")
@@ -318,7 +324,20 @@ class Core:
     def _deletion_is_due(self, now_ns: int, *, everything: bool) -> bool:
         waited = now_ns - self._done.delete >= DELETE_AFTER_NS
         tight = self.ledger.bytes > self.sizes.disk // 2
-        return everything or waited or tight or self.ledger.doomed.count >= DELETE_ROWS
+        return bool(self.ledger.doomed) and (
+            everything or waited or tight or self.ledger.doomed.count >= DELETE_ROWS
+        )
+
+    def _doomed(self) -> list[Range]:
+        """Some of the rows to be deleted: each page they are on goes through the log, which has little room."""
+        left = DELETE_AT_ONCE_DEGRADED if self.degraded else DELETE_AT_ONCE
+        parts: list[Range] = []
+        for start, end in self.ledger.doomed:
+            parts.append((start, min(end, start + left)))
+            left -= end - start
+            if left <= 0:
+                break
+        return parts
 
     def _marks(self, now_ns: int, entries: list[Entry], *, everything: bool) -> Marks:
         """How far the streams have got, if it is time to note that."""

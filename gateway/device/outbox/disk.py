@@ -10,6 +10,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from gateway.account import IntervalSet, Range
@@ -161,7 +162,7 @@ class DiskTier:
         contents = Contents()
         found = (row for row in rows.salvage(old, contents.marks) if row.row not in skip and contents.take(row))
         with translated(self.path):
-            while chunk := [row for row, _ in zip(found, range(SALVAGE_ROWS), strict=False)]:
+            while chunk := list(islice(found, SALVAGE_ROWS)):
                 with self._transaction():
                     self._connection.executemany(rows.INSERT, map(rows.values, chunk))
             with self._transaction():
@@ -181,15 +182,22 @@ class DiskTier:
         return written
 
     def read(self, part: Range, limit: int) -> list[Row]:
-        """The rows in [part), until they have `limit` bytes; those of an earlier boot with `put_ns` 0."""
+        """The rows in [part), until they have `limit` bytes; those of an earlier boot with `put_ns` 0.
+
+        DiskDamaged if one of them is not there.
+        """
         found: list[Row] = []
         size = 0
         with translated(self.path):
             for row in rows.select(self._connection, *part):
+                if row.row != part[0] + len(found):
+                    break
                 found.append(row if row.boot == self._boot else row._replace(put_ns=0))
                 size += row.record.size
                 if size >= limit:
-                    break
+                    return found
+        if len(found) < part[1] - part[0]:
+            raise DiskDamaged(f"{self.path}: row {part[0] + len(found)} is gone")
         return found
 
     def put_ns(self, row: int) -> int | None:
@@ -206,11 +214,6 @@ class DiskTier:
                 # a script, because sqlite3 steps a statement without columns once: that would free one page
                 self._connection.executescript(f"PRAGMA incremental_vacuum({SHRINK_PAGES})")
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
-    def cut_log(self) -> None:
-        """Move the log into the file and cut it: the space it had is free then."""
-        with translated(self.path):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _make_room(self, work: Work, written: Written) -> None:
         room = work.room

@@ -45,5 +45,7 @@ def translated(where: object) -> Iterator[None]:
         if code not in AROUND:
             raise DiskDamaged(f"{where}: {error}") from error
         raise DiskUnusable(f"{where}: {error}", full=code == sqlite3.SQLITE_FULL) from error
+    except (UnicodeDecodeError, OverflowError) as error:
+        raise DiskDamaged(f"{where}: {error}") from error
     except OSError as error:
         raise DiskUnusable(f"{where}: {error.strerror}") from error

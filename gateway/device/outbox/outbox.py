@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gateway.device.outbox.aside import set_aside
+from gateway.account import IntervalSet
+from gateway.device.outbox.aside import remove, set_aside
 from gateway.device.outbox.core import Core
 from gateway.device.outbox.disk import Contents, DiskTier, Work
 from gateway.device.outbox.faults import DiskDamaged, DiskUnusable, translated
@@ -76,6 +76,7 @@ class Outbox:
         self._retry_ns = 0
         self._retry_s = settings.retry_s
         self._tidied_ns = 0
+        self._removed = False
 
     def start(self) -> None:
         """Start the thread that works on the file; it opens it first."""
@@ -179,7 +180,12 @@ class Outbox:
                 return
             if self._settings.durability == "always":
                 time.sleep(self._settings.group_s)
-            self.step(everything=everything)
+            try:
+                self.step(everything=everything)
+            except Exception as error:
+                # whatever it was, a thread that ended would lose records without a word
+                log.exception("outbox: unexpected")
+                self._give_up(DiskUnusable(repr(error)))
 
     @property
     def _has_to_go_on(self) -> bool:
@@ -252,11 +258,12 @@ class Outbox:
     def _open(self) -> DiskTier:
         disk = self._new_tier()
         try:
-            contents = disk.scan(self._core.ledger.doomed)
+            contents = disk.scan(IntervalSet() if self._removed else self._core.ledger.doomed)
         except BaseException:
             disk.close()
             raise
-        self._adopt(disk, contents, fresh=False)
+        self._adopt(disk, contents, fresh=self._removed)
+        self._removed = False
         return disk
 
     def _new_tier(self) -> DiskTier:
@@ -290,15 +297,21 @@ class Outbox:
         )
 
     def _give_up(self, trouble: DiskUnusable) -> None:
-        """Go on in memory alone, and try again later; a file that is merely full can still be read."""
+        """Go on in memory alone, and try again later.
+
+        When the disk is full, the file can still be read. Nothing can be deleted from it, because that needs
+        space too; but once all of it was acknowledged, it can be removed as a whole.
+        """
         log.warning("outbox: %s; what comes is kept in memory", trouble)
         if not trouble.full:
             self._let_go()
-        elif self._disk is not None:
-            with contextlib.suppress(DiskUnusable, DiskDamaged):
-                self._disk.cut_log()
+        elif self._disk is not None and not self._core.ledger.records:
+            self._let_go()
+            remove(self._path)
+            self._removed = True
+            self._retry_s = 0.0
         self._retry_ns = self._clock() + int(self._retry_s * 1e9)
-        self._retry_s = min(self._retry_s * 2, RETRY_AT_MOST_S)
+        self._retry_s = min(max(self._retry_s * 2, self._settings.retry_s), RETRY_AT_MOST_S)
         with self._lock:
             self._core.degrade(str(trouble))
             self._changed.notify_all()
