@@ -46,6 +46,8 @@ class DeviceSettings(Options):
     """Where the epoch counter and the outbox are kept; systemd's StateDirectory where there is one."""
     realtime: bool = False
     """Whether the acquisition asks for SCHED_FIFO."""
+    health: Duration = 10.0
+    """How often the health is published."""
 
     _check = field_validator("name")(_name)
 
@@ -103,8 +105,11 @@ class StreamSettings(Options):
 class OutboxSettings(Options):
     """The `[outbox]` table."""
 
+    durability: Literal["spill", "always"] = "spill"
     max_bytes: Size = 256 << 20
     drop: Literal["oldest", "newest"] = "oldest"
+    kept_bytes: Size = 16 << 20
+    """How much of what was acknowledged is kept in memory, for subscribers that ask for it again."""
 
 
 class DeviceConfig(Options):

@@ -6,15 +6,17 @@ import logging
 import os
 import queue
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from gateway.codec import CODECS
 from gateway.codec.json import json_object
 from gateway.errors import BrokerError, CodecError
 from gateway.model import Message
-from gateway.mqtt import Connection, Handlers, MqttSettings
+from gateway.mqtt import Connection, Handlers, MqttSettings, Up
 from gateway.topics import Topics, split_stream_key
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,59 @@ class Received:
     """The retained meta; empty if the stream has none yet."""
 
 
+class Inbox:
+    """What a connection receives, for one reader."""
+
+    def __init__(self, settings: MqttSettings, topics: Sequence[str], purpose: str) -> None:
+        self._items: queue.SimpleQueue[tuple[str, bytes] | BrokerError] = queue.SimpleQueue()
+        self._connected = False
+        self.connection = Connection(
+            settings,
+            Handlers(
+                on_up=self._on_up,
+                on_down=lambda why: log.warning("broker: connection lost: %s", why),
+                on_refused=self._on_refused,
+                on_message=lambda topic, payload, _: self._items.put((topic, payload)),
+            ),
+            client_id=f"headwater-{purpose}-{socket.gethostname()}-{os.getpid()}-{next(_numbers)}",
+            subscriptions=topics,
+        )
+
+    def get(self, timeout: float) -> tuple[str, bytes]:
+        """Topic and payload. Raises queue.Empty, or BrokerError if the first try to connect failed."""
+        item = self._items.get(timeout=timeout)
+        if isinstance(item, BrokerError):
+            raise item
+        return item
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send something, if there is a connection."""
+        self.connection.publish(topic, payload, qos=1, content_type="application/json")
+
+    def _on_up(self, _: Up) -> None:
+        self._connected = True
+
+    def _on_refused(self, why: str) -> None:
+        if self._connected:
+            log.warning("broker: %s; trying again", why)
+        else:
+            self._items.put(BrokerError(f"broker: {why}"))
+
+
+_numbers = count(1)
+
+
+@contextmanager
+def open_inbox(settings: MqttSettings, topics: Sequence[str], purpose: str) -> Iterator[Inbox]:
+    """A connection for as long as the block lasts; it comes back by itself after the first time."""
+    inbox = Inbox(settings, topics, purpose)
+    inbox.connection.start()
+    try:
+        yield inbox
+    finally:
+        inbox.connection.stop()
+
+
 def subscribe(settings: MqttSettings, stream: str) -> Iterator[Received | None]:
     """Each message of `device/stream`, in the order of arrival; None twice a second while nothing comes.
 
@@ -40,57 +95,22 @@ def subscribe(settings: MqttSettings, stream: str) -> Iterator[Received | None]:
     """
     device, name = split_stream_key(stream)
     topics = Topics(settings.root)
-    inbox: queue.SimpleQueue[tuple[str, bytes] | BrokerError] = queue.SimpleQueue()
-    connected = False
-
-    def on_up(_: object) -> None:
-        nonlocal connected
-        connected = True
-
-    def on_refused(why: str) -> None:
-        if connected:
-            log.warning("broker: %s; trying again", why)
-        else:
-            inbox.put(BrokerError(f"broker: {why}"))
-
-    connection = Connection(
-        settings,
-        Handlers(
-            on_up=on_up,
-            on_down=lambda why: log.warning("broker: connection lost: %s", why),
-            on_refused=on_refused,
-            on_message=lambda topic, payload, _: inbox.put((topic, payload)),
-        ),
-        client_id=f"headwater-sub-{socket.gethostname()}-{os.getpid()}",
-        subscriptions=(topics.meta(device, name), topics.batch(device, name)),
-    )
-    connection.start()
-    try:
-        yield from _messages(inbox, topics.meta(device, name))
-    finally:
-        connection.stop()
-
-
-def _messages(
-    inbox: queue.SimpleQueue[tuple[str, bytes] | BrokerError], meta_topic: str
-) -> Iterator[Received | None]:
+    meta_topic = topics.meta(device, name)
     meta: dict[str, Any] = {}
-    while True:
-        try:
-            item = inbox.get(timeout=WAKE_S)
-        except queue.Empty:
-            yield None
-            continue
-        if isinstance(item, BrokerError):
-            raise item
-        topic, payload = item
-        try:
-            if topic == meta_topic:
-                meta = json_object(payload) if payload else meta
+    with open_inbox(settings, (meta_topic, topics.batch(device, name)), "sub") as inbox:
+        while True:
+            try:
+                topic, payload = inbox.get(WAKE_S)
+            except queue.Empty:
+                yield None
                 continue
-            codec = CODECS.get(meta.get("codec", "cbor"), CODECS["cbor"])
-            received = Received(codec.decode(payload), payload, meta)
-        except CodecError as error:
-            log.warning("%s: undecodable: %s", topic, error)
-            continue
-        yield received
+            try:
+                if topic == meta_topic:
+                    meta = json_object(payload) if payload else meta
+                    continue
+                codec = CODECS.get(meta.get("codec", "cbor"), CODECS["cbor"])
+                received = Received(codec.decode(payload), payload, meta)
+            except CodecError as error:
+                log.warning("%s: undecodable: %s", topic, error)
+                continue
+            yield received

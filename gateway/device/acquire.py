@@ -15,6 +15,7 @@ from boards.errors import SourceLost
 from boards.realtime import request_realtime
 from gateway.backoff import Backoff
 from gateway.device.batcher import Batcher
+from gateway.device.clocks import StreamClock
 from gateway.model import Message
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Acquisition:
         source: SampleSource,
         rate: Fraction | None,
         batcher: Batcher,
+        clock: StreamClock,
         sink: Callable[[Message], None],
         on_event: Callable[[SourceEvent, dict[str, Any]], None],
         realtime: bool = False,
@@ -39,6 +41,7 @@ class Acquisition:
         self._source = source
         self._rate = rate
         self._batcher = batcher
+        self._clock = clock
         self._sink = sink
         self._on_event = on_event
         self._realtime = realtime
@@ -91,6 +94,7 @@ class Acquisition:
 
     def _read_until_stopped(self) -> None:
         reopened = self._due_ns is not None
+        self._clock.reopened()
         while not self._stopping.is_set():
             block = self._source.read()
             self.progress_ns = time.monotonic_ns()

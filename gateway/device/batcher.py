@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boards.base import Block
+from gateway.device.clocks import Moment
 from gateway.model import Batch, Gap, GapReason, Message, frame_offsets_ns
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """One instant on the wall clock, and how far it can be trusted."""
+class FrameClock(Protocol):
+    """Says when frames were taken: see gateway/device/clocks.py."""
 
-    utc_ns: int
-    error_ns: int | None
-    """Bound of the error; None while the clock is not synchronised."""
+    def seen(self, index: int, monotonic_ns: int) -> None:
+        """A block's first frame has that index and that stamp."""
+
+    def at(self, index: int, monotonic_ns: int) -> Moment:
+        """When the frame of that index was taken; its stamp was `monotonic_ns`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,10 @@ class Batcher:
     A loss ends the batch before it, so that every batch is consecutive frames.
     """
 
-    def __init__(self, epoch: int, plan: BatchPlan, stamp: Callable[[int], Stamp]) -> None:
+    def __init__(self, epoch: int, plan: BatchPlan, clock: FrameClock) -> None:
         self._epoch = epoch
         self._plan = plan
-        self._stamp = stamp
+        self._clock = clock
         self._pieces: list[NDArray[Any]] = []
         self._times: list[NDArray[np.int64]] = []
         self._pending = 0
@@ -57,6 +58,8 @@ class Batcher:
         """What the block completes, in order."""
         messages = self.lose(block.lost, block.reason) if block.lost else []
         frames, times = block.frames, self._times_of(block)
+        if len(frames):
+            self._clock.seen(self.index + self._pending, block.monotonic_ns)
         start = 0
         while start < len(frames):
             if not self._pieces:
@@ -83,15 +86,15 @@ class Batcher:
         """The frames that are still waiting, as a shorter batch."""
         if not self._pieces:
             return []
-        stamp = self._stamp(self._first_ns)
+        moment = self._clock.at(self.index, self._first_ns)
         batch = Batch(
             epoch=self._epoch,
             index=self.index,
-            utc_ns=stamp.utc_ns,
-            monotonic_ns=self._first_ns,
+            utc_ns=moment.utc_ns,
+            monotonic_ns=moment.monotonic_ns,
             data=_joined(self._pieces),
             rate=self._plan.rate,
-            clock_error_ns=stamp.error_ns,
+            clock_error_ns=moment.error_ns,
             offsets_ns=_joined(self._times) - self._first_ns if self._plan.rate is None else None,
             revision=self._plan.revision,
         )

@@ -1,4 +1,4 @@
-"""The device, wired: boards, acquisitions, outbox, publisher."""
+"""The device, wired: boards, acquisitions, outbox, publisher, requests, health."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ import platform
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from gateway import __version__
-from gateway.codec import find_codec
+from gateway.codec import CODECS
 from gateway.device.acquire import Acquisition
-from gateway.device.batcher import Batcher, Stamp
-from gateway.device.outbox import Outbox, Record
+from gateway.device.batcher import Batcher
+from gateway.device.clocks import Clocks
+from gateway.device.epoch import begin_epoch
+from gateway.device.health import Load, Losses, health_of
+from gateway.device.kept import Kept
+from gateway.device.outbox.outbox import Outbox
+from gateway.device.outbox.record import OutboxSettings, PreviousEpoch, Record
 from gateway.device.plan import Plan, PlannedStream
 from gateway.device.publisher import Publisher, Retained
-from gateway.device.state import next_epoch, state_directory
+from gateway.device.requests import Requests
+from gateway.device.state import state_directory
+from gateway.device.systemd import Notifier
 from gateway.meta import latest_of, meta_of
 from gateway.model import SCHEMA_VERSION, Batch, Gap, Message
 from gateway.mqtt import Will
@@ -26,10 +32,16 @@ from gateway.topics import Topics
 
 log = logging.getLogger(__name__)
 
+TICK_S = 0.5
+"""How often the watchdog and the newest values are looked after."""
 LATEST_PERIOD_S = 1.0
-ACQUIRE_STOP_S = 3.0
+STALLED_S = 5.0
+"""A source that has not answered for so long hangs: `read()` is to return within half a second."""
 DRAIN_S = 5.0
 """How long a stop may take to send what is left."""
+ACQUIRE_STOP_S = 3.0
+OUTBOX_OPEN_S = 10.0
+"""How long a start waits for the outbox's file, to number the epoch above what it holds."""
 
 
 class DeviceService:
@@ -40,52 +52,66 @@ class DeviceService:
         self._plan = plan
         self._topics = Topics(config.mqtt.root)
         self._device = config.device.name
-        self._codecs = {planned.stream.name: find_codec(planned.stream.codec) for planned in plan.streams}
         self._streams = {planned.stream.name: planned.stream for planned in plan.streams}
+        self._codecs = {name: CODECS[stream.codec] for name, stream in self._streams.items()}
         self._started = datetime.now(UTC)
+        self._started_ns = time.monotonic_ns()
         self._newest: dict[str, Batch] = {}
         self._stopping = threading.Event()
-        directory: Path = state_directory(self._device, config.device.state)
-        self.epoch = next_epoch(directory)
-        self._outbox = Outbox(
-            config.outbox.max_bytes,
-            config.outbox.drop,
-            lambda stream, gap: self._codecs[stream].encode(gap),
+        self._notifier = Notifier()
+        self._losses = Losses()
+        self._load = Load()
+        self.clocks = Clocks(self._on_event)
+        directory = state_directory(self._device, config.device.state)
+        settings = OutboxSettings(
+            directory=directory,
+            durability=config.outbox.durability,
+            max_bytes=config.outbox.max_bytes,
+            drop=config.outbox.drop,
+        )
+        self._outbox = Outbox(settings, on_event=self._on_event)
+        self._outbox.start()
+        self._previous: list[PreviousEpoch] = self._outbox.previous(OUTBOX_OPEN_S) or []
+        self.epoch = begin_epoch(directory, max((previous.epoch for previous in self._previous), default=0))
+        self._acquisitions = [self._acquisition(planned) for planned in plan.streams]
+        kept = Kept(config.outbox.kept_bytes)
+        self._requests = Requests(
+            kept, {name: stream.codec for name, stream in self._streams.items()}, self.epoch, self._send_again
         )
         self._publisher = Publisher(
             config.mqtt,
             self._outbox,
+            kept,
             client_id=f"headwater-{self._device}",
             batch_topic=lambda stream: self._topics.batch(self._device, stream),
-            content_type=lambda stream: self._codecs[stream].content_type,
-            retained=Retained(
-                status=lambda: self._status(online=not self._stopping.is_set()),
-                death=Will(*self._status(online=False, reason="connection lost")),
-                others={
-                    self._topics.meta(self._device, name): json.dumps(meta_of(stream)).encode()
-                    for name, stream in self._streams.items()
-                },
-            ),
+            content_type=lambda codec: CODECS[codec].content_type,
+            retained=self._retained(),
+            request_filter=self._topics.request(self._device, "+"),
+            on_request=self._requests.take,
         )
-        self._acquisitions = [self._acquisition(planned) for planned in plan.streams]
-        self._latest = threading.Thread(target=self._publish_latest, name="latest", daemon=True)
+        self._keeper = threading.Thread(target=self._look_after, name="look after", daemon=True)
 
     def start(self) -> None:
         """Begin to sample and to connect; neither waits for the other."""
+        self._requests.start()
         self._publisher.start()
         for acquisition in self._acquisitions:
             acquisition.start()
-        self._latest.start()
+        self._keeper.start()
+        self._notifier.ready()
 
     def stop(self) -> None:
         """Stop sampling, send what is left, say goodbye."""
+        self._notifier.stopping()
         for acquisition in self._acquisitions:
             if not acquisition.stop(ACQUIRE_STOP_S):
                 log.warning("%s: the source hangs; it is left behind", acquisition.name)
         self._stopping.set()
-        self._latest.join()
+        self._keeper.join()
+        self._requests.stop()
         if not self._publisher.stop(DRAIN_S):
-            log.warning("stopped with %d messages unsent", len(self._outbox))
+            log.warning("stopped with %d messages unsent; they are kept", self._outbox.counters().records)
+        self._outbox.close()
         self._plan.board.close()
 
     @property
@@ -93,38 +119,97 @@ class DeviceService:
         """What ended an acquisition that was not asked to stop."""
         return next((acquisition.failure for acquisition in self._acquisitions if acquisition.failure), None)
 
+    def health(self) -> dict[str, Any]:
+        """What the `health` topic says."""
+        return health_of(
+            epoch=self.epoch,
+            uptime_s=(time.monotonic_ns() - self._started_ns) / 1e9,
+            acquired={acquisition.name: acquisition.acquired for acquisition in self._acquisitions},
+            stalled=self._stalled(),
+            losses=self._losses,
+            outbox=self._outbox.counters(),
+            connects=self._publisher.connects,
+            clock=self.clocks.describe(),
+            load=self._load.read(),
+        )
+
     def _acquisition(self, planned: PlannedStream) -> Acquisition:
         name = planned.stream.name
+        clock = self.clocks.stream(planned.stream.rate)
         return Acquisition(
             name,
             planned.source,
             planned.stream.rate,
-            Batcher(self.epoch, planned.batches, _stamp),
+            Batcher(self.epoch, planned.batches, clock),
+            clock,
             lambda message: self._keep(name, message),
             self._on_event,
             self._plan.config.device.realtime,
         )
 
     def _keep(self, name: str, message: Message) -> None:
-        count = message.count if isinstance(message, Gap) else message.frames
         payload = self._codecs[name].encode(message)
-        self._outbox.put(Record(name, message.epoch, message.index, count, payload))
-        self._publisher.work()
-        if isinstance(message, Batch):
+        codec = self._codecs[name].name
+        if isinstance(message, Gap):
+            self._losses.add(name, message.reason, message.count)
+            record = Record(name, message.epoch, message.index, message.count, payload, message.reason, codec)
+        else:
             self._newest[name] = message
+            record = Record(name, message.epoch, message.index, message.frames, payload, codec=codec)
+        self._outbox.put(record)
+
+    def _send_again(self, record: Record) -> None:
+        self._publisher.send_again(record)
 
     def _on_event(self, event: str, content: dict[str, Any]) -> None:
-        """Tell an event, if there is a connection."""
+        """Tell an event, if there is a connection: what it is about is in the health and in the stream anyway."""
+        log.info("event %s: %s", event, content)
+        if event == "clock_step":
+            self._publisher.announce()
         topic = self._topics.event(self._device, "device", event)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._publisher.publish_json(topic, {"time": now, **content}, qos=1)
 
+    def _look_after(self) -> None:
+        """Feed the watchdog from the acquisitions' progress, and send the newest values and the health."""
+        latest_s = health_s = time.monotonic()
+        while not self._stopping.wait(TICK_S):
+            self.clocks.look()
+            if not self._stalled():
+                self._notifier.alive()
+            now = time.monotonic()
+            if now - latest_s >= LATEST_PERIOD_S:
+                latest_s = now
+                self._publish_latest()
+            if now - health_s >= self._plan.config.device.health:
+                health_s = now
+                self._publish_health()
+
     def _publish_latest(self) -> None:
-        while not self._stopping.wait(LATEST_PERIOD_S):
-            for name in list(self._newest):
-                batch = self._newest.pop(name)
-                content = latest_of(self._streams[name], batch)
-                self._publisher.publish_json(self._topics.latest(self._device, name), content, retain=True)
+        for name in list(self._newest):
+            content = latest_of(self._streams[name], self._newest.pop(name))
+            self._publisher.publish_json(self._topics.latest(self._device, name), content, retain=True)
+
+    def _publish_health(self) -> None:
+        health = self.health()
+        self._publisher.publish_json(self._topics.health(self._device), health)
+        outbox = health["outbox"]
+        self._notifier.status(f"{sum(health['acquired'].values())} frames, {outbox['records']} messages unsent")
+
+    def _stalled(self) -> list[str]:
+        """The streams whose source hangs."""
+        limit = time.monotonic_ns() - int(STALLED_S * 1e9)
+        return [acquisition.name for acquisition in self._acquisitions if acquisition.progress_ns < limit]
+
+    def _retained(self) -> Retained:
+        return Retained(
+            status=lambda: self._status(online=not self._stopping.is_set()),
+            death=Will(*self._status(online=False, reason="connection lost")),
+            others={
+                self._topics.meta(self._device, name): json.dumps(meta_of(stream)).encode()
+                for name, stream in self._streams.items()
+            },
+        )
 
     def _status(self, *, online: bool, reason: str = "stopped") -> tuple[str, bytes]:
         status: dict[str, Any] = {
@@ -134,12 +219,11 @@ class DeviceService:
             "started": self._started.isoformat(timespec="milliseconds"),
             "versions": {"headwater": __version__, "python": platform.python_version()},
             "board": self._plan.board.describe(),
+            "clock": self.clocks.describe(),
             "streams": list(self._streams),
+            "acquired": {acquisition.name: acquisition.acquired for acquisition in self._acquisitions},
+            "previous": [previous.as_dict() for previous in self._previous],
         }
         if not online:
             status["reason"] = reason
         return self._topics.status(self._device), json.dumps(status).encode()
-
-
-def _stamp(monotonic_ns: int) -> Stamp:
-    return Stamp(monotonic_ns + time.time_ns() - time.monotonic_ns(), None)

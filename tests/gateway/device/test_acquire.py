@@ -14,7 +14,8 @@ import pytest
 from boards.base import READ_PATIENCE_S, Block, Channel, LossReason, SampleSource, SourceRequest
 from boards.errors import SourceLost
 from gateway.device.acquire import Acquisition
-from gateway.device.batcher import Batcher, BatchPlan, Stamp
+from gateway.device.batcher import Batcher, BatchPlan
+from gateway.device.clocks import Clocks
 from gateway.model import Batch, Gap, Message
 from tests.support.waiting import wait_until
 
@@ -74,9 +75,12 @@ PATIENCE_S = 20
 
 
 def acquire(source: SampleSource, sink: Callable[[Message], None], events: Events | None = None) -> Acquisition:
-    batcher = Batcher(1, BatchPlan(RATE, 10, 0), lambda ns: Stamp(ns, None))
+    clock = Clocks(lambda _, __: None).stream(RATE)
+    batcher = Batcher(1, BatchPlan(RATE, 10, 0), clock)
     told: Events = [] if events is None else events
-    return Acquisition("s", source, RATE, batcher, sink, lambda event, content: told.append((event, content)))
+    return Acquisition(
+        "s", source, RATE, batcher, clock, sink, lambda event, content: told.append((event, content))
+    )
 
 
 def run(source: ScriptedSource) -> list[tuple[int, int, str]]:

@@ -10,19 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boards.base import Block, LossReason
-from gateway.device.batcher import Batcher, BatchPlan, Stamp
+from gateway.device.batcher import Batcher, BatchPlan
+from gateway.device.clocks import Moment
 from gateway.model import Batch, Gap, Message, frame_offsets_ns
 
 RATE = Fraction(1000, 3)
 UTC_NS = 1_700_000_000_000_000_000
 
 
-def stamp(monotonic_ns: int) -> Stamp:
-    return Stamp(UTC_NS + monotonic_ns, 42)
+class ExactClock:
+    """Believes every stamp."""
+
+    def seen(self, index: int, monotonic_ns: int) -> None:
+        pass
+
+    def at(self, index: int, monotonic_ns: int) -> Moment:
+        return Moment(monotonic_ns, UTC_NS + monotonic_ns, 42)
 
 
 def make_batcher(batch_frames: int = 4, rate: Fraction = RATE) -> Batcher:
-    return Batcher(7, BatchPlan(rate, batch_frames, 0, revision=3), stamp)
+    return Batcher(7, BatchPlan(rate, batch_frames, 0, revision=3), ExactClock())
 
 
 def block(start: int, count: int, lost: int = 0, reason: LossReason = "overrun") -> Block:
@@ -89,7 +96,7 @@ class TestIrregular:
     """Rows that have times of their own: a batch ends by its time, and says when each row was."""
 
     def make(self, frames: int = 100) -> Batcher:
-        return Batcher(7, BatchPlan(None, frames, period_ns=1000), stamp)
+        return Batcher(7, BatchPlan(None, frames, period_ns=1000), ExactClock())
 
     def rows(self, at_ns: int, *offsets: int) -> Block:
         values = np.arange(len(offsets), dtype=np.int32).reshape(-1, 1)
