@@ -21,6 +21,7 @@ COMMANDS = {
     "sub": "print a stream from the broker",
     "doctor": "what is right with this machine, and what to do about the rest",
     "status": "how devices are: queues, losses, load, clock",
+    "audit": "account for every frame of a stream",
     "boards": "the boards there are, and whether they can be used here",
 }
 """Name to what it is; the module is `gateway.cli.<name>`, the function `command`."""
