@@ -5,9 +5,10 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 ARGS ?=
 HOST ?=
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types pytest page hw-test bench lock format wheel clean
+.PHONY: help demo test lint types pytest page hw-test bench soak lock format wheel clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +36,9 @@ hw-test: ## the tests that need a board, over ssh (HOST=debian@192.168.7.2)
 
 bench: $(VENV)/test.stamp ## measure, print and write bench-results/*.json
 	$(PYTHON) -m tests.bench $(ARGS)
+
+soak: $(VENV)/test.stamp ## every fault at random, then the audit (MINUTES=10 ARGS="--seed 5")
+	$(PYTHON) -m tests.faults.soak --minutes $(MINUTES) $(ARGS)
 
 page: $(VENV)/run.stamp ## build the browser's page, if its sources changed
 	@$(PYTHON) deploy/build_page.py
