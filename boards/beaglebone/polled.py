@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from boards.base import Channel, PolledSource, SourceRequest
 from boards.beaglebone import library
-from boards.errors import SourceLost
+from boards.errors import FrameFailed, SourceLost
 
 
 class BbioSource(PolledSource):
@@ -42,5 +42,7 @@ class BbioSource(PolledSource):
         try:
             return int(self._read_analog(pin))
         except OSError as error:
-            reason = self._why_not() or f"Adafruit_BBIO cannot read it: {error}"
+            reason = self._why_not()
+            if reason is None:
+                raise FrameFailed(f"{channel.input}: Adafruit_BBIO cannot read it: {error}") from error
             raise SourceLost(f"{channel.input}: {reason}") from error

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from boards.base import Channel, PolledSource, SourceRequest
-from boards.errors import SourceLost
+from boards.errors import BoardError, FrameFailed, SourceLost
 from boards.iio.sysfs import IioDevice
 
+TRANSIENT = frozenset({errno.EBUSY, errno.EAGAIN})
+"""What ti_am335x_adc answers when a conversion did not come in time, and as long as its buffer is in use."""
+
 ATTEMPTS = 3
-"""ti_am335x_adc answers EBUSY or EAGAIN when a conversion did not come in time; the next one does."""
 
 
 class OneShotSource(PolledSource):
@@ -51,11 +53,18 @@ class OneShotSource(PolledSource):
                 return int(os.pread(self._files[channel.input], 64, 0))
             except OSError as error:
                 failure = error
-                if error.errno not in (errno.EBUSY, errno.EAGAIN):
+                if error.errno not in TRANSIENT:
                     break
             except ValueError as error:
                 raise SourceLost(
                     f"{self._device.id} ({self._device.name}): {attribute} is not a number"
                 ) from error
         assert failure is not None
-        raise self._device.failure(failure, f"read {attribute}") from failure
+        raise self._verdict(failure, attribute) from failure
+
+    def _verdict(self, failure: OSError, attribute: str) -> BoardError:
+        """SourceLost if it will go on like this, FrameFailed if the next reading may be better."""
+        error = self._device.failure(failure, f"read {attribute}")
+        captured = self._device.read("buffer/enable") == "1"
+        gone = isinstance(error, SourceLost) and failure.errno not in TRANSIENT
+        return error if gone or captured else FrameFailed(str(error))

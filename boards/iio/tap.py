@@ -106,7 +106,7 @@ class Tap:
         except BlockingIOError:
             return self._bytes[:0], time.monotonic_ns(), False
         except OSError as error:
-            raise self.device.failure(error, f"read {self.device.node}") from error
+            raise SourceLost(str(self.device.failure(error, f"read {self.device.node}"))) from error
         now = time.monotonic_ns()
         if count == 0:
             raise SourceLost(f"{self.device.id} ({self.device.name}): {self.device.node} has ended")

@@ -99,6 +99,21 @@ class TestAnalogValues:
 
         assert raw * board.find_input("P9_39").scale == pytest.approx(ADC.read("P9_39") * 1.8, rel=1e-6)
 
+    def test_a_reading_that_fails_costs_its_frame_and_no_other(self) -> None:
+        file = adc_tree().device / "in_voltage0_raw"
+        with BeagleBoneBoard().open_source(request_of("P9_39")) as source:
+            assert len(source.read().frames) == 1
+            file.write_text("")
+            failed = source.read()
+            while failed.reason != "undecodable":  # a busy machine may be late once more
+                failed = source.read()
+            write_in_place(file, "0042\n")
+            assert (len(failed.frames), failed.lost) == (0, 1)
+            block = source.read()
+            while not len(block.frames):
+                block = source.read()
+            assert block.frames.tolist() == [[42]]
+
     def test_frames_are_16_bits_wide(self) -> None:
         with BeagleBoneBoard().open_source(request_of("P9_39")) as source:
             assert source.read().frames.dtype == "int16"

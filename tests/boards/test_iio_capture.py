@@ -70,6 +70,18 @@ class TestValues:
             write_raw(tree, [0, 0, 4095, 0, 0, 0, 7, 0])
             assert source.read().frames.tolist() == [[7, 4095]]
 
+    def test_a_one_shot_read_that_fails_costs_its_frame_and_no_other(self, tree: IioTree) -> None:
+        file = tree.device / "in_voltage0_raw"
+        file.unlink()
+        file.mkdir()  # opens, and answers EISDIR to a read
+        request = SourceRequest(channels("voltage0"), Fraction(50))
+        with IioBoard(tree.options).open_source(request) as source:
+            blocks = [source.read() for _ in range(5)]
+        failed = [block for block in blocks if block.reason == "undecodable"]
+        assert len(failed) >= 2
+        assert all(block.lost == 1 for block in failed)
+        assert not any(len(block.frames) for block in blocks)
+
     def test_a_mean_is_made_of_the_frames_between_two_of_the_streams(self, tree: IioTree) -> None:
         with (
             Feeder(tree, 25_000, "64"),
