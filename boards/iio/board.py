@@ -23,26 +23,29 @@ log = logging.getLogger(__name__)
 POLLED_READS_PER_S = 500
 """Values a second that one-shot reads hold on a small board: one takes about a millisecond there."""
 
-UNITS: dict[str, str] = {
-    "voltage": "mV",
-    "altvoltage": "mV",
-    "current": "mA",
-    "power": "mW",
-    "resistance": "Ohm",
-    "capacitance": "nF",
-    "accel": "m/s^2",
-    "anglvel": "rad/s",
-    "magn": "Gauss",
-    "temp": "m°C",
-    "pressure": "kPa",
-    "humidityrelative": "m%",
-    "illuminance": "lx",
-    "distance": "m",
-    "angl": "rad",
-    "gravity": "m/s^2",
-    "velocity": "m/s",
+UNITS: dict[str, tuple[str, float]] = {
+    "voltage": ("mV", 1),
+    "altvoltage": ("mV", 1),
+    "current": ("mA", 1),
+    "power": ("mW", 1),
+    "resistance": ("Ohm", 1),
+    "capacitance": ("nF", 1),
+    "accel": ("m/s2", 1),
+    "gravity": ("m/s2", 1),
+    "velocity": ("m/s", 1),
+    "anglvel": ("rad/s", 1),
+    "angl": ("rad", 1),
+    "magn": ("G", 1),
+    "temp": ("°C", 1e-3),
+    "pressure": ("kPa", 1),
+    "humidityrelative": ("%", 1e-3),
+    "illuminance": ("lx", 1),
+    "distance": ("m", 1),
 }
-"""The unit of (raw + offset) * scale, as Documentation/ABI/testing/sysfs-bus-iio has it."""
+"""Our unit of (raw + offset) * scale, and how many of it the kernel's is: millidegrees, thousandths of a per cent.
+
+Documentation/ABI/testing/sysfs-bus-iio says which the kernel's are.
+"""
 
 
 class IioBoard(Board):
@@ -155,13 +158,15 @@ def _input(device: IioDevice, name: str, bits: int | None) -> Input:
     offset = device.number(name, "offset") or 0.0
     kind = name.split("[")[0].rstrip("0123456789").split("_")[0].split("-")[0].rstrip("0123456789")
     label = device.read(f"in_{name.split('[')[0]}_label")
+    unit, factor = UNITS.get(kind, ("", 1.0)) if scale is not None else ("count", 1.0)
+    per_count = (1.0 if scale is None else scale) * factor
     return Input(
         name=name,
         description=f"{device.name} {label or name}",
         aliases=tuple(alias for alias in (f"in_{name}", label) if alias),
-        unit=UNITS.get(kind, "") if scale is not None else "count",
-        scale=scale if scale is not None else 1.0,
-        offset=offset * (scale if scale is not None else 1.0),
+        unit=unit,
+        scale=per_count,
+        offset=offset * per_count,
         bits=bits,
     )
 

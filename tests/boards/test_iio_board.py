@@ -90,8 +90,8 @@ class TestFindingDevices:
         }  # fmt: skip
         board = IioBoard(IioTree(tmp_path, {}, attributes=attributes, buffered=False).options)
         temperature, acceleration = board.find_input("temp"), board.find_input("in_accel_x")
-        assert (temperature.unit, temperature.scale, temperature.offset) == ("m°C", 125.0, -1000.0)
-        assert (acceleration.unit, acceleration.scale) == ("m/s^2", 0.01)
+        assert (temperature.unit, temperature.scale, temperature.offset) == ("°C", 0.125, -1.0)
+        assert (acceleration.unit, acceleration.scale) == ("m/s2", 0.01)
         assert (board.find_input("inlet").unit, board.find_input("inlet").scale) == ("mV", 0.5)
         assert (board.find_input("count0").unit, board.find_input("count0").scale) == ("count", 1.0)
 
