@@ -270,12 +270,15 @@ class Core:
         return entry
 
     def _no_room_for(self, record: Record) -> bool:
-        if not self._memory.has_room_for(record):
+        """Once full, there is room again when a sixteenth is free: what is lost is one range and not a sieve."""
+        sixteenths = 14 if self._full else 15
+        memory = self.sizes.waiting // 16 * sixteenths
+        if not self._memory.has_room_for(record, memory):
             self._leave_memory(self._memory.evict(lambda entry: entry.row is not None))
-        if not self._memory.has_room_for(record):
+        if not self._memory.has_room_for(record, memory):
             return True
         on_disk = (self.ledger.batch_bytes + self._memory.batch_bytes + record.size) * self.ledger.scale
-        return self.degraded is None and on_disk > self.sizes.disk - self.sizes.disk // 16
+        return self.degraded is None and on_disk > self.sizes.disk // 16 * sixteenths
 
     def _bound_memory(self) -> None:
         if not self._memory.is_over:

@@ -21,7 +21,8 @@ from gateway.device.outbox.memory import Entry
 from gateway.device.outbox.record import RECORD_OVERHEAD, EncodeGap, gap_record
 from gateway.device.outbox.rows import Marks, Row
 
-PAGE_BYTES = 4096
+PAGE_BYTES = 2048
+"""Small, because each commit writes the last page again: a third less wear than with 4096."""
 CACHE_KIB = 1024
 LOG_PAGES = 1000
 """The write-ahead log is moved into the file when it has so many pages; fewer if the outbox is small."""
@@ -130,6 +131,7 @@ class DiskTier:
             f"journal_size_limit = {log_pages * PAGE_BYTES}",
             f"cache_size = -{CACHE_KIB}",
             "temp_store = MEMORY",
+            "secure_delete = OFF",  # Debian's default is ON: each page is written once more, with zeros
         )
         with translated(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -105,9 +105,9 @@ class MemoryTier:
         """Whether there is more than there may be."""
         return self.batch_bytes > self._batch_limit or self.gap_bytes > self._gap_limit
 
-    def has_room_for(self, batch: Record) -> bool:
-        """Whether there is no need to drop for it."""
-        return self.batch_bytes + batch.size <= self._batch_limit
+    def has_room_for(self, batch: Record, limit: int) -> bool:
+        """Whether there is no need to drop for it, within the bound and that limit."""
+        return self.batch_bytes + batch.size <= min(limit, self._batch_limit)
 
     def may_grow(self, entry: Entry) -> bool:
         """Whether it is a gap of ours that the stream's next record may lengthen."""

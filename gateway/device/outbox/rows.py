@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from gateway.device.outbox.faults import DiskDamaged
 from gateway.device.outbox.record import Record
-from gateway.model import GAP_REASONS, GapReason
+from gateway.model import GAP_REASONS
 
 VERSION = 1
 """`PRAGMA user_version`; a file of another version is set aside."""
@@ -86,27 +86,19 @@ def values(row: Row) -> tuple[Any, ...]:
     )
 
 
+TYPES = (int, str, int, int, int, str | None, str, int, int, int, bytes)
+"""Of the columns."""
+
+
 def row_of(columns: tuple[Any, ...]) -> Row | None:
     """The row, or None if it is not as it was written."""
-    match columns:
-        case (
-            int(row),
-            str(stream),
-            int(epoch),
-            int(start),
-            int(count),
-            reason,
-            str(codec),
-            int(boot),
-            int(put_ns),
-            int(crc),
-            bytes(payload),
-        ) if count > 0:
-            why: GapReason | None = reason if reason in GAP_REASONS else None
-            record = Record(stream, epoch, start, count, payload, why, codec)
-            if why == reason and checksum(row, record) == crc:
-                return Row(row, record, put_ns, boot)
-    return None
+    if not all(isinstance(column, kind) for column, kind in zip(columns, TYPES, strict=True)):
+        return None
+    row, stream, epoch, start, count, reason, codec, boot, put_ns, crc, payload = columns
+    if count <= 0 or (reason is not None and reason not in GAP_REASONS):
+        return None
+    record = Record(stream, epoch, start, count, payload, reason, codec)
+    return Row(row, record, put_ns, boot) if checksum(row, record) == crc else None
 
 
 def select(connection: sqlite3.Connection, low: int, high: int) -> Iterator[Row]:

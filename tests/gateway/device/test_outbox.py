@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -409,3 +410,26 @@ def test_gaps_are_made_in_the_record_s_codec() -> None:
     assert first is not None
     assert first.record.codec == "json"
     assert first.record.payload.startswith(b'{"v":1')
+
+
+@pytest.mark.parametrize("durability", ["spill", "always"])
+def test_memory_stays_flat_through_an_outage_longer_than_the_outbox(
+    tmp_path: Path, durability: Durability
+) -> None:
+    box = bench(tmp_path, durability=durability, max_bytes=3 << 20, memory_bytes=256 << 10)
+    tracemalloc.start()
+    try:
+        peaks = []
+        for part in range(4):
+            for number in range(part * 2500, (part + 1) * 2500):
+                box.outbox.put(batch(number))
+                if number % 100 == 0:
+                    box.wait(1.0)
+                    box.committed.clear()
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.reset_peak()
+    finally:
+        tracemalloc.stop()
+    assert box.outbox.counters().dropped["outbox_full"] > 2000 * FRAMES
+    assert max(peaks) < 4 * box.settings.memory_bytes
+    assert peaks[-1] < 1.2 * peaks[1]
