@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from boards.base import SampleSource
 from boards.errors import BoardUnavailable
 from boards.registry import AUTO, detect_board, list_boards, load_board
 from gateway.config import DeviceConfig, StreamSettings
@@ -54,19 +56,30 @@ def boards_finding() -> Finding:
     return Finding("boards", f"{', '.join(names)} can be used here; `headwater boards` says what others lack")
 
 
-def stream_findings(config: DeviceConfig) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class StreamCheck:
+    """What is to be said of a stream, and the source that would feed it."""
+
+    finding: Finding
+    source: SampleSource | None = None
+    """None if the board refuses the stream."""
+
+
+def check_streams(config: DeviceConfig) -> Iterator[StreamCheck]:
     """Whether the board accepts each stream by itself: inputs, rate, options."""
     for settings in config.stream:
-        yield _stream_finding(config, settings)
+        yield _check_stream(config, settings)
 
 
-def _stream_finding(config: DeviceConfig, settings: StreamSettings) -> Finding:
+def _check_stream(config: DeviceConfig, settings: StreamSettings) -> StreamCheck:
     try:
         plan = Plan(config.model_copy(update={"stream": (settings,)}))
         plan.board.close()
     except HeadwaterError as error:
         what = str(error).removeprefix(f"stream {settings.name!r}: ")
-        return Finding("stream", f"{settings.name!r} is refused", what)
+        return StreamCheck(Finding("stream", f"{settings.name!r} is refused", what))
     except Exception as error:  # noqa: BLE001
-        return Finding("stream", f"{settings.name!r} makes the board fail", f"{type(error).__name__}: {error}")
-    return Finding("stream", plan.describe()[-1].removeprefix("stream "))
+        what = f"{type(error).__name__}: {error}"
+        return StreamCheck(Finding("stream", f"{settings.name!r} makes the board fail", what))
+    finding = Finding("stream", plan.describe()[-1].removeprefix("stream "))
+    return StreamCheck(finding, plan.streams[0].source)

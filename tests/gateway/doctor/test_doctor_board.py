@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.config import DeviceConfig, load_mapping
-from gateway.doctor.board import board_finding, board_name, boards_finding, machine_finding, stream_findings
+from gateway.doctor import Finding
+from gateway.doctor.board import board_finding, board_name, boards_finding, check_streams, machine_finding
 from gateway.doctor.machine import MODEL_PATH, Machine
 from tests.gateway.doctor.standin import StandIn
 
@@ -94,7 +95,7 @@ class TestBoard:
         )
         install(site, "mad", "mad:Mad")
         assert "ZeroDivisionError" in (board_finding("mad").todo or "")
-        stream, _ = stream_findings(device(board="mad"))
+        stream, _ = findings(device(board="mad"))
         assert "ZeroDivisionError" in (stream.todo or "")
 
     def test_those_that_can_be_used_are_listed(self, site: Path) -> None:
@@ -112,9 +113,13 @@ def device(board: str = "simulated", **ecg: Any) -> DeviceConfig:
     return load_mapping(DeviceConfig, {"device": {"board": board}, "stream": [first, second]}, "test")
 
 
+def findings(config: DeviceConfig) -> list[Finding]:
+    return [stream.finding for stream in check_streams(config)]
+
+
 class TestStreams:
     def test_accepted_streams_are_described(self) -> None:
-        first, second = stream_findings(device())
+        first, second = findings(device())
         assert first.ok
         assert "ecg: a (P9_39) at 500 Hz" in first.found
         assert second.ok
@@ -130,7 +135,7 @@ class TestStreams:
     def test_what_the_board_refuses_is_told_and_does_not_hide_the_others(
         self, wrong: dict[str, Any], says: str
     ) -> None:
-        first, second = stream_findings(device(**wrong))
+        first, second = findings(device(**wrong))
         assert first.found == "'ecg' is refused"
         assert says in (first.todo or "")
         assert second.ok

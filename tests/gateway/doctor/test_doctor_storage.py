@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from gateway.doctor.storage import room_finding, state_finding
 from tests.gateway.doctor.standin import as_ordinary_user
 
 HUGE = 1 << 60
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that every user can look into; pytest's own are its user's alone."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
 
 
 def test_a_directory_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
