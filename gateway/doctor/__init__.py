@@ -4,8 +4,8 @@ finding    ok, or what to do               machine    the tree of files, and who
 software   Python and packages             clock      date, synchronisation, hardware clock
 board      the board, and its streams      beaglebone its library, bootloader and ADC
 capture    the right to capture by IIO     ports      serial ports
-storage    state directory, disk           network    broker, TLS, login, listening
-examine    all checks for a configuration
+realtime   real-time priority              storage    state directory, room on the disk
+network    broker, TLS, login, listening   examine    all checks for a configuration
 """
 
 from gateway.doctor.examine import examine_device, examine_machine, examine_relay

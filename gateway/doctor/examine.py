@@ -18,6 +18,7 @@ from gateway.doctor.finding import Finding
 from gateway.doctor.machine import Machine
 from gateway.doctor.network import check_broker, check_listening
 from gateway.doctor.ports import check_ports
+from gateway.doctor.realtime import check_realtime
 from gateway.doctor.software import check_software
 from gateway.doctor.storage import room_finding, state_finding
 
@@ -45,6 +46,8 @@ def examine_device(config: DeviceConfig, machine: Machine) -> Iterator[Finding]:
         if all(finding.ok for finding in findings):
             yield from _check_streams(config, name, machine)
     yield from check_ports(config, machine)
+    if config.device.realtime:
+        yield check_realtime()
     directory = state_path(config.device.name, config.device.state)
     yield state_finding(directory)
     yield room_finding("disk", directory, config.outbox.max_bytes, "outbox.max_bytes")
