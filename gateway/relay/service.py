@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,7 +49,7 @@ class RelayService:
             await web.TCPSite(self._runner, settings.host, settings.port).start()
         except OSError as error:
             await self._runner.cleanup()
-            reason = error.strerror or str(error)
+            reason = os.strerror(error.errno) if error.errno else str(error)  # asyncio wraps it in many words
             raise ListenError(f"relay.listen: cannot listen on {settings.listen}: {reason}") from None
         self._ingest = Ingest(self._config.mqtt, self._catalogue, self._live.hub, self._live.announce)
         self._ingest.start()
@@ -86,8 +87,15 @@ class RelayService:
         return web.json_response({"streams": self._catalogue.listing()})
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        connected = self._ingest is not None and self._ingest.connected
-        return web.json_response({"status": "ok", "version": __version__, "broker": connected})
+        ingest = self._ingest
+        return web.json_response(
+            {
+                "status": "ok",
+                "version": __version__,
+                "broker": ingest is not None and ingest.connected,
+                "undecodable": 0 if ingest is None else ingest.undecodable,
+            }
+        )
 
 
 async def _page(_: web.Request) -> web.FileResponse:
