@@ -12,6 +12,8 @@ BENCHMARKS = {
     "chain": "the whole way of a sample: CPU on the device side, samples/s to a WebSocket subscriber",
     "polled": "a polled source at 1 kHz: lateness with and without SCHED_FIFO, CPU",
     "iio": "buffered IIO at 200 kS/s from a stand-in device: losses, CPU",
+    "outbox": "the outbox beside ThingsBoard's storages: records/s, CPU, bytes written",
+    "wear": "bytes that the outbox writes to an SD card in an hour, by mode",
     "wire": "bytes a sample on the wire, by format",
 }
 """Name to what it measures; the module is `tests.bench.<name>`, the function `benchmark`."""
