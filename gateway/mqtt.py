@@ -226,13 +226,16 @@ class Connection:
         return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
 
     def _keep_up(self) -> None:
+        tried_other = False
         while not self._stopping.is_set():
             spoken = self._protocol
             refusal = self._connect_once()
             if self._stopping.is_set():
                 return
-            if self._protocol != spoken:
+            if self._protocol != spoken and not tried_other:
+                tried_other = True
                 continue  # the broker may only not know this version: that is no refusal yet
+            tried_other = False
             if refusal is not None:
                 self._handlers.on_refused(refusal)
             self._stopping.wait(self._backoff.next_s())

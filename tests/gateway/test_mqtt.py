@@ -238,6 +238,16 @@ class TestFallBack:
             wait_until(lambda: len(broker.connects) >= 2, "a second try")
             assert broker.connects[:2] == [5, 4]
 
+    def test_a_peer_that_hangs_up_on_both_versions_has_refused_and_is_given_time(self) -> None:
+        tries: list[int] = []
+        with StubBroker("hang up") as broker:
+            handlers = Handlers(on_refused=lambda _: tries.append(len(broker.connects)))
+            connection = Connection(settings_for(broker.url), handlers, client_id="test")
+            connection.start()
+            wait_until(lambda: len(tries) >= 3, "three refusals")
+            connection.stop()
+        assert tries[:3] == [2, 4, 6]
+
     def test_the_version_is_never_another_than_the_one_that_was_asked_for(self) -> None:
         witness = Witness()
         with StubBroker(protocols=(4,)) as broker, connected(settings_for(broker.url, protocol="5"), witness):
