@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -41,9 +42,15 @@ def latest_of(stream: Stream, batch: Batch) -> dict[str, Any]:
         "t": instant.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "e": batch.epoch,
         "i": batch.end - 1,
-        "values": {channel.name: float(f"{raw * channel.scale + channel.offset:.9g}") for channel, raw in values},
+        "values": {channel.name: _physical(raw, channel) for channel, raw in values},
         "units": {channel.name: channel.unit for channel in stream.channels},
     }
+
+
+def _physical(raw: float, channel: Channel) -> float | None:
+    """Nine digits, for people; None, as JSON has it, for what is not finite."""
+    value = raw * channel.scale + channel.offset
+    return float(f"{value:.9g}") if math.isfinite(value) else None
 
 
 def channels_of(meta: Mapping[str, Any]) -> tuple[Channel, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from gateway.audit import Audit
 from gateway.client.subscribe import Inbox, open_inbox
-from gateway.codec import CODECS
+from gateway.codec import codec_named
 from gateway.codec.json import json_object
 from gateway.errors import CodecError
 from gateway.mqtt import MqttSettings
@@ -30,7 +30,7 @@ class Follower:
         self._topics = Topics(settings.root)
         self._settings = settings
         self._repairs = Repairs()
-        self._codec = CODECS["cbor"]
+        self._codec = codec_named(None)
 
     def follow(self) -> Iterator[Audit]:
         """The audit, after every message and a few times a second besides. Raises BrokerError at the first try."""
@@ -58,7 +58,7 @@ class Follower:
         elif payload and topic == self._topics.status(device):
             self.audit.take_status(json_object(payload))
         elif payload and topic == self._topics.meta(device, name):
-            self._codec = CODECS.get(json_object(payload).get("codec", ""), self._codec)
+            self._codec = codec_named(json_object(payload).get("codec"))
 
     def _ask(self, inbox: Inbox) -> None:
         holes = self.audit.holes()

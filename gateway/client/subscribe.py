@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from gateway.codec import CODECS
+from gateway.codec import codec_named
 from gateway.codec.json import json_object
 from gateway.errors import BrokerError, CodecError
 from gateway.model import Message
@@ -108,8 +108,7 @@ def subscribe(settings: MqttSettings, stream: str) -> Iterator[Received | None]:
                 if topic == meta_topic:
                     meta = json_object(payload) if payload else meta
                     continue
-                codec = CODECS.get(meta.get("codec", "cbor"), CODECS["cbor"])
-                received = Received(codec.decode(payload), payload, meta)
+                received = Received(codec_named(meta.get("codec")).decode(payload), payload, meta)
             except CodecError as error:
                 log.warning("%s: undecodable: %s", topic, error)
                 continue

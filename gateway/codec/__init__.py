@@ -10,7 +10,7 @@ from gateway.codec.json import JsonCodec
 from gateway.errors import CodecError
 from gateway.model import Message
 
-__all__ = ["CODECS", "Codec", "CodecError", "find_codec"]
+__all__ = ["CODECS", "Codec", "CodecError", "codec_named", "find_codec"]
 
 
 class Codec(Protocol):
@@ -27,6 +27,11 @@ class Codec(Protocol):
 
 
 CODECS: dict[str, Codec] = {codec.name: codec for codec in (CborCodec(), JsonCodec())}
+
+
+def codec_named(name: object) -> Codec:
+    """The codec that somebody's meta names, or CBOR if it names none that there is."""
+    return CODECS.get(name, CODECS["cbor"]) if isinstance(name, str) else CODECS["cbor"]
 
 
 def find_codec(name: str) -> Codec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.codec import CODECS
+from gateway.codec import codec_named
 from gateway.model import Batch, Gap, Message
 
 
@@ -33,8 +33,7 @@ class StreamState:
     @property
     def codec(self) -> str:
         """The wire format that the meta names."""
-        name = (self.meta or {}).get("codec")
-        return name if isinstance(name, str) and name in CODECS else "cbor"
+        return codec_named((self.meta or {}).get("codec")).name
 
     def count(self, message: Message) -> None:
         """Take note of a batch or a gap."""

@@ -53,6 +53,13 @@ def test_latest_is_the_last_frame_in_physical_units_with_its_own_time() -> None:
     }
 
 
+def test_what_is_not_a_number_is_null_in_latest() -> None:
+    data = np.array([[np.nan, np.inf]], dtype=np.float32)
+    content = latest_of(STREAM, Batch(9, 0, 0, 0, data, rate=Fraction(2)))
+    assert content["values"] == {"lead_i": None, "raw": None}
+    json.dumps(content, allow_nan=False)
+
+
 def test_channels_come_back_from_the_wire() -> None:
     assert channels_of(json.loads(json.dumps(meta_of(STREAM)))) == STREAM.channels
 
