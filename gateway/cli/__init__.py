@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -39,6 +40,13 @@ class Commands(click.Group):
         command: click.Command = import_module(f"gateway.cli.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read our output has enough; click would make it exit code 1
+            _discard_output()
+            return 0
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -61,19 +69,39 @@ def root(verbose: int) -> None:
 
 def main() -> None:
     """Run the command; what goes wrong on purpose is one line a problem and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without 'µ' ends no stream
     try:
-        code: Any = root(standalone_mode=False)
+        code: Any = root(prog_name="headwater", standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        code = error.exit_code
-    except HeadwaterError as error:
-        for line in str(error).splitlines():
-            click.echo(f"headwater: {line}", err=True)
         code = 2
-    except BrokenPipeError:
-        # whoever read our output has enough; point it elsewhere so that the last flush is silent too
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except click.ClickException as error:
+        _complain(_usage(error))
+        code = 2
+    except HeadwaterError as error:
+        _complain(str(error))
+        code = 2
+    except OSError as error:  # such as a full disk behind our output
+        _complain(str(error))
+        _discard_output()
+        code = 2
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    help_line = f" See '{context.command_path} --help'." if context else ""
+    return f"{error.format_message().rstrip('.')}.{help_line}"
+
+
+def _complain(problems: str) -> None:
+    for line in problems.splitlines():
+        click.echo(f"headwater: {line}", err=True)
+
+
+def _discard_output() -> None:
+    """Point standard output elsewhere, so that its last flush is silent."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

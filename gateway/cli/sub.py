@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -77,7 +80,7 @@ def _csv() -> Callable[[Received], Lines]:
         ]
         if header != now:
             header[:] = now
-            yield ",".join(now), 0
+            yield _csv_line(now), 0
         for time_ns, index, row in _rows(received, message):
             yield f"{_utc(time_ns)},{index},{','.join(format(value, '.6g') for value in row)}", 1
 
@@ -98,7 +101,8 @@ def _json() -> Callable[[Received], Lines]:
             return
         names = [column.name for column in _columns(received, message)]
         for time_ns, index, row in _rows(received, message):
-            values = dict(zip(names, row, strict=True))
+            numbers = (value if math.isfinite(value) else None for value in row)
+            values = dict(zip(names, numbers, strict=True))
             yield json.dumps({"time": _utc(time_ns), "epoch": message.epoch, "index": index, "values": values}), 1
 
     return lines
@@ -109,6 +113,13 @@ def _hex() -> Callable[[Received], Lines]:
 
 
 FORMATS: dict[str, Callable[[], Callable[[Received], Lines]]] = {"csv": _csv, "json": _json, "hex": _hex}
+
+
+def _csv_line(cells: list[str]) -> str:
+    """One line of CSV (RFC 4180): a unit may hold a comma."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
 
 
 def _columns(received: Received, batch: Batch) -> tuple[Channel, ...]:

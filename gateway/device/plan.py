@@ -42,7 +42,11 @@ class Plan:
     def __init__(self, config: DeviceConfig) -> None:
         self.config = config
         try:
-            self.board = load_board(config.device.board)(config.board)
+            board = load_board(config.device.board)
+        except BoardError as error:
+            raise ConfigError(f"device.board: {error}") from error
+        try:
+            self.board = board(config.board)
             self.streams = [self._plan(settings) for settings in config.stream]
         except BoardError as error:
             raise ConfigError(str(error)) from error
