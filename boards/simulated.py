@@ -84,6 +84,7 @@ class SimulatedBoard(Board):
         if request.rate is None or request.rate <= 0:
             raise LimitExceeded(f"board {self.name!r} needs a rate above 0 Hz; found {request.rate}")
         super().check(request)
+        parse_options(Options, request.options, f"stream on board {self.name!r}")
         self._pins(request)
 
     def open_source(self, request: SourceRequest) -> SimulatedSource | SimulatedPolledSource:

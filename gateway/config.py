@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 
 from boards.options import Options, did_you_mean, key_of, problems, without_passwords
 from boards.options import Path as KeyPath
@@ -78,6 +78,8 @@ class StreamSettings(Options):
     """How long a batch is."""
     codec: str = "cbor"
     channel: tuple[ChannelSettings, ...]
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What only the board understands, such as how the stream is captured."""
     serial: dict[str, Any] | None = None
     """The options of a serial instrument: then the stream is sampled from it, whatever the board."""
 
@@ -95,6 +97,13 @@ class StreamSettings(Options):
     def _check_channels(cls, channels: tuple[ChannelSettings, ...]) -> tuple[ChannelSettings, ...]:
         _some_and_distinct("channel", [channel.name for channel in channels])
         return channels
+
+    @field_validator("serial")
+    @classmethod
+    def _check_serial(cls, serial: dict[str, Any] | None, info: ValidationInfo) -> dict[str, Any] | None:
+        if serial is not None and info.data.get("options"):
+            raise ValueError("must hold all options of a serial stream, which has no table 'options' beside it")
+        return serial
 
     @property
     def batch_frames(self) -> int:

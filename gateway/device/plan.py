@@ -59,6 +59,7 @@ class Plan:
             ),
             rate=settings.rate,
             block_frames=settings.batch_frames,
+            options=settings.options,
         )
         try:
             source = self._open(request, settings.serial)
