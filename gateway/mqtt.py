@@ -244,12 +244,12 @@ class Connection:
         """One connection from its beginning to its end; why it could not be made, or None if it was."""
         self._refusal = f"{self.where}: no answer to the attempt to connect"
         self._answered.clear()
+        self._ended.clear()  # before the attempt: it may end while it begins
         try:
             client = self._make_client()
             self._open(client)
         except (OSError, ValueError) as error:  # files of passwords and keys may come and go
             return f"{self.where}: {getattr(error, 'strerror', None) or error}"
-        self._ended.clear()
         self._client = client
         client.loop_start()
         if self._stopping.is_set():

@@ -383,6 +383,16 @@ class TestTls:
         assert "certificate verify failed" in witness.refusals[0]
         assert witness.ups == []
 
+    def test_a_broker_that_wants_a_certificate_of_the_client_is_tried_again_and_again(
+        self, certificate: Path, tmp_path: Path
+    ) -> None:
+        ours = str(certificate / "cert.pem")
+        files = {"cafile": ours, "certfile": ours, "keyfile": str(certificate / "key.pem")}
+        witness, broker = Witness(), Mosquitto(tmp_path, settings={**files, "require_certificate": "true"})
+        with broker, connected(settings_for(self.url(broker), ca=ours), witness):
+            wait_until(lambda: len(witness.refusals) >= 2, "two refusals")
+        assert witness.ups == []
+
     def test_an_authority_that_is_no_certificate_is_refused_at_the_start(self, tmp_path: Path) -> None:
         (tmp_path / "ca.pem").write_text("nothing")
         connection = Connection(
