@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gateway.device.kernel_clock import KernelClock, read_kernel_clock
 from gateway.doctor.finding import Finding
 from gateway.doctor.machine import Machine
 
@@ -21,22 +20,11 @@ SERVICES = {
 }
 """Who sets clocks, by the name that the kernel knows (15 characters), and what shows how they fare."""
 
-STA_UNSYNC = 0x0040
-
-
-@dataclass(frozen=True, slots=True)
-class KernelClock:
-    """What the kernel knows of its clock."""
-
-    synchronised: bool
-    error_s: float
-    """The largest error that the clock may have, if it is synchronised."""
-
 
 def check_clock(machine: Machine) -> Iterator[Finding]:
     """All there is to say of this machine's clock."""
     yield date_finding(datetime.now(UTC))
-    yield synchronisation_finding(kernel_clock(), machine.running(frozenset(SERVICES)))
+    yield synchronisation_finding(read_kernel_clock(), machine.running(frozenset(SERVICES)))
     yield hardware_clock_finding(machine.text("/etc/adjtime"))
 
 
@@ -52,7 +40,8 @@ def synchronisation_finding(clock: KernelClock, service: str | None) -> Finding:
     """Whether the clock is synchronised, and by whom."""
     if clock.synchronised:
         by = f" by {service}" if service else ", by whoever sets the clock of this machine"
-        return Finding("clock", f"synchronised to within {clock.error_s * 1e3:.3g} ms{by}")
+        error_ms = (clock.maximum_error_ns or 0) / 1e6
+        return Finding("clock", f"synchronised to within {error_ms:.3g} ms{by}")
     if service is None:
         return Finding("clock", "not synchronised, and no time service runs", "sudo apt install chrony")
     return Finding("clock", f"not synchronised, though {service} runs", f"see `{SERVICES[service]}`")
@@ -64,25 +53,3 @@ def hardware_clock_finding(adjtime: str | None) -> Finding:
     if len(lines) > 2 and lines[2].strip() == "LOCAL":
         return Finding("hardware clock", "keeps local time", "timedatectl set-local-rtc 0")
     return Finding("hardware clock", "keeps UTC, or there is none")
-
-
-class _Timex(ctypes.Structure):
-    """`struct timex` of adjtimex(2), as far as it is read; the rest is room for what the kernel writes."""
-
-    _fields_ = [
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_char * 512),
-    ]
-
-
-def kernel_clock() -> KernelClock:
-    """What adjtimex(2) says; it is only asked."""
-    timex = _Timex()
-    answer = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
-    synchronised = answer >= 0 and not timex.status & STA_UNSYNC
-    return KernelClock(synchronised, timex.maxerror / 1e6)

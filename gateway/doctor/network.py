@@ -164,7 +164,7 @@ def _log_in(settings: MqttSettings) -> Finding:
             connection.stop()
     if ups:
         return Finding("login", f"accepted as {name}, MQTT {ups[0].protocol}")
-    if not refusals:
+    if not refusals or "refused" not in refusals[0]:
         todo = "is it an MQTT broker, and does it want a client certificate (mqtt.cert, mqtt.key)?"
         return Finding("login", f"{connection.where} takes connections and does not answer", todo)
     secret = "the password" if password else "a password (mqtt.password_file)"
