@@ -113,11 +113,10 @@ class Core:
         if entry is None:
             return None
         entry.sent = True
-        self._flight.add(entry)
-        return Sending(entry.token, entry.record, entry.backlog)
+        return Sending(self._flight.add(entry), entry.record, entry.backlog)
 
     def ack(self, token: int) -> None:
-        """The broker has it."""
+        """The broker has what was taken under that token."""
         entry = self._flight.remove(token)
         if entry is None:
             return

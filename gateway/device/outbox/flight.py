@@ -12,6 +12,7 @@ class Flight:
         self.window = window
         self._window_bytes = window_bytes
         self._share = backlog_share
+        self._token = 0
         self._entries: dict[int, Entry] = {}
         self._backlog = 0
         self._backlog_bytes = 0
@@ -38,10 +39,12 @@ class Flight:
             self._backlog < int(self.window * share) and self._backlog_bytes + size <= self._window_bytes * share
         )
 
-    def add(self, entry: Entry) -> None:
-        """It goes."""
-        self._entries[entry.token] = entry
+    def add(self, entry: Entry) -> int:
+        """It goes; the token is this sending's own, so that one of an earlier connection stands for nothing."""
+        self._token += 1
+        self._entries[self._token] = entry
         self._count(entry, 1)
+        return self._token
 
     def remove(self, token: int) -> Entry | None:
         """It arrived; None if it is not in flight."""
@@ -53,8 +56,8 @@ class Flight:
     def clear(self) -> list[Entry]:
         """None of them may have arrived."""
         entries = self.entries()
-        for entry in entries:
-            self.remove(entry.token)
+        for token in list(self._entries):
+            self.remove(token)
         return entries
 
     def _count(self, entry: Entry, sign: int) -> None:

@@ -47,7 +47,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A record that was taken to be sent, and the token that `ack()` wants back."""
+    """A record that was taken to be sent, and the token of this sending that `ack()` wants back."""
 
     token: int
     record: Record

@@ -52,6 +52,20 @@ def test_what_was_not_acknowledged_is_handed_out_again(tmp_path: Path) -> None:
     assert [sending.record.index for sending in box.send()] == [0, 2 * FRAMES, 3 * FRAMES]
 
 
+def test_an_acknowledgement_from_an_earlier_connection_stands_for_nothing(tmp_path: Path) -> None:
+    box = bench(tmp_path)
+    box.outbox.connected()
+    box.outbox.put(batch(0))
+    (stale,) = box.send()
+    box.outbox.release_all()
+    box.outbox.connected()
+    (again,) = box.send()
+    box.outbox.ack(stale.token)
+    assert box.outbox.counters().in_flight == 1
+    box.outbox.ack(again.token)
+    assert box.outbox.counters().records == 0
+
+
 def test_the_window_is_the_smaller_of_ours_and_the_broker_s(tmp_path: Path) -> None:
     box = bench(tmp_path, window=10)
     for number in range(50):
