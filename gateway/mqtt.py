@@ -7,8 +7,10 @@ not acknowledged is the owner's to send again, so nothing is kept here that coul
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
@@ -152,6 +154,8 @@ class Handlers:
     """Topic, payload, retained."""
     on_acknowledged: Callable[[int], None] = _nothing
     """The broker has taken the QoS 1 message that `publish` gave this number."""
+    on_rejected: Callable[[int, str], None] = _nothing
+    """The broker answered that message with an error, and why: MQTT 5 alone has that."""
 
 
 class Connection:
@@ -198,13 +202,17 @@ class Connection:
         self._thread.start()
 
     def stop(self, last: tuple[str, bytes] | None = None) -> None:
-        """Take the connection down, after a last retained message if there is one, and stay down."""
+        """Take the connection down, after a last retained message if there is one, and stay down.
+
+        If the broker does not acknowledge that message, it is left without a word, so that it publishes the will.
+        """
         self._stopping.set()
         client = self._client
         if client is not None:
-            if last is not None and self.up is not None:
-                client.publish(last[0], last[1], qos=1, retain=True)
-            client.disconnect()
+            if last is None or self.up is None or _delivered(client, *last):
+                client.disconnect()
+            else:
+                _hang_up(client)
             self._ended.wait(GOODBYE_S)
         self._ended.set()
         self._answered.set()
@@ -347,5 +355,26 @@ class Connection:
     def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
         self._handlers.on_message(message.topic, bytes(message.payload), message.retain)
 
-    def _on_publish(self, _: paho.Client, __: Any, mid: int, ___: ReasonCode, ____: Properties) -> None:
-        self._handlers.on_acknowledged(mid)
+    def _on_publish(self, _: paho.Client, __: Any, mid: int, reason: ReasonCode, ___: Properties) -> None:
+        if reason.is_failure:
+            self._handlers.on_rejected(mid, str(reason))
+        else:
+            self._handlers.on_acknowledged(mid)
+
+
+def _delivered(client: paho.Client, topic: str, payload: bytes) -> bool:
+    """Publish, retained, and wait for the acknowledgement."""
+    info = client.publish(topic, payload, qos=1, retain=True)
+    try:
+        info.wait_for_publish(GOODBYE_S)
+        return info.is_published()
+    except (RuntimeError, ValueError):  # there was no connection any more
+        return False
+
+
+def _hang_up(client: paho.Client) -> None:
+    """End the connection without a DISCONNECT."""
+    connection = client.socket()
+    if isinstance(connection, socket.socket):
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)

@@ -20,6 +20,7 @@ from boards.options import parse_options
 from gateway.broker import EmbeddedBroker
 from gateway.errors import BrokerError
 from gateway.mqtt import Connection, Handlers, MqttSettings, Up, Will
+from tests.faults.proxy import FaultProxy, Faults
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
 from tests.support.stub_broker import StubBroker
@@ -38,12 +39,14 @@ class Witness:
         self.refusals: list[str] = []
         self.messages: list[tuple[str, bytes, bool]] = []
         self.acknowledged: list[int] = []
+        self.rejected: list[tuple[int, str]] = []
         self.handlers = Handlers(
             on_up=self.ups.append,
             on_down=self.downs.append,
             on_refused=self.refusals.append,
             on_message=lambda topic, payload, retained: self.messages.append((topic, payload, retained)),
             on_acknowledged=self.acknowledged.append,
+            on_rejected=lambda number, why: self.rejected.append((number, why)),
         )
 
 
@@ -125,6 +128,43 @@ class TestMosquitto:
         connection.stop(last=("t/status", b"stopped"))
         message = paho_subscribe.simple("t/status", hostname="127.0.0.1", port=mosquitto.port)  # type: ignore[no-untyped-call]
         assert (message.payload, message.retain) == (b"stopped", True)
+
+    def test_a_last_message_that_does_not_get_through_leaves_the_will_in_its_place(self, tmp_path: Path) -> None:
+        """The window is full of what is not acknowledged, so the goodbye would never leave."""
+        will = Will("t/status", b"lost")
+        with (
+            Mosquitto(tmp_path, settings={"max_inflight_messages": 1}) as broker,
+            FaultProxy(broker.port) as proxy,
+        ):
+            settings = settings_for(f"mqtt://127.0.0.1:{proxy.port}")
+            connection = Connection(settings, Witness().handlers, client_id="test", will=will)
+            connection.start()
+            wait_until(lambda: connection.up, "the connection")
+            connection.publish("t/status", b"online", qos=1, retain=True)
+            proxy.faults = Faults(stall_down=True)
+            connection.publish("t", b"x", qos=1)
+            connection.stop(last=("t/status", b"stopped"))
+
+            def retained() -> bytes:
+                message = paho_subscribe.simple("t/status", hostname="127.0.0.1", port=broker.port)  # type: ignore[no-untyped-call]
+                payload: bytes = message.payload
+                return payload
+
+            wait_until(lambda: retained() == b"lost", "the will")
+
+    def test_what_the_broker_rejects_is_not_acknowledged(self, tmp_path: Path) -> None:
+        (tmp_path / "acl").write_text("topic write t/open\n")
+        witness = Witness()
+        with (
+            Mosquitto(tmp_path, settings={"acl_file": str(tmp_path / "acl")}) as broker,
+            connected(settings_for(broker.url), witness) as connection,
+        ):
+            wait_until(lambda: connection.up, "the connection")
+            rejected = connection.publish("t/closed", b"x", qos=1)
+            accepted = connection.publish("t/open", b"x", qos=1)
+            wait_until(lambda: witness.acknowledged, "the acknowledgement")
+        assert witness.acknowledged == [accepted]
+        assert witness.rejected == [(rejected, "Not authorized")]
 
     def test_it_comes_back_after_the_broker_was_restarted_with_its_subscriptions(
         self, mosquitto: Mosquitto
