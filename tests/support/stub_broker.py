@@ -34,9 +34,13 @@ class StubBroker:
     """Listens on one port of 127.0.0.1; acknowledges only when it is told to."""
 
     def __init__(
-        self, manner: Manner = "answer", receive_maximum: int = 65_535, protocols: tuple[int, ...] = (4, 5)
-    ):
-        self.port = free_port()
+        self,
+        manner: Manner = "answer",
+        receive_maximum: int = 65_535,
+        protocols: tuple[int, ...] = (4, 5),
+        port: int | None = None,
+    ) -> None:
+        self.port = port or free_port()
         self.manner: Manner = manner
         self.receive_maximum = receive_maximum
         self.protocols = protocols
