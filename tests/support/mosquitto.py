@@ -23,7 +23,7 @@ class Mosquitto:
     """One broker on one port of 127.0.0.1, through all its restarts.
 
     `users` maps names to passwords; without it everybody may connect. `settings` are further lines of
-    mosquitto.conf(5).
+    mosquitto.conf(5). A `quiet` one does not log what passes through it.
     """
 
     def __init__(
@@ -33,12 +33,14 @@ class Mosquitto:
         users: Mapping[str, str] | None = None,
         persistence: bool = False,
         settings: Mapping[str, str | int] | None = None,
+        quiet: bool = False,
     ) -> None:
         self.port = free_port()
         self._directory = directory
         self._users = users
         self._persistence = persistence
         self._settings = dict(settings or {})
+        self._options = () if quiet else ("-v",)
         self._process: RunningProcess | None = None
 
     @property
@@ -59,7 +61,7 @@ class Mosquitto:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        self._process = RunningProcess([_program("mosquitto"), "-v", "-c", str(self._write_config())])
+        self._process = RunningProcess([_program("mosquitto"), *self._options, "-c", str(self._write_config())])
         process = self._process
         wait_until(lambda: accepts(self.port) or not process.running, f"mosquitto on port {self.port}")
         if not process.running:
