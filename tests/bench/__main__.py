@@ -8,7 +8,11 @@ from importlib import import_module
 
 from tests.bench.report import Benchmark, machine, save
 
+TIMED = ("device",)
+"""Benchmarks that take as long as they are told to: `benchmark(runs, seconds=…)`."""
+
 BENCHMARKS = {
+    "device": "CPU and memory of the device at 8 x 25 kS/s, beside LSL, mflow and one publish a sample",
     "chain": "the whole way of a sample: CPU on the device side, samples/s to a WebSocket subscriber",
     "polled": "a polled source at 1 kHz: lateness with and without SCHED_FIFO, CPU",
     "iio": "buffered IIO at 200 kS/s from a stand-in device: losses, CPU",
@@ -27,12 +31,14 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], default=[], metavar="NAME")
     parser.add_argument("--runs", type=int, default=3, help="repetitions; the medians are printed (default 3)")
+    parser.add_argument("--seconds", type=float, help=f"length of each run of {', '.join(TIMED)}")
     options = parser.parse_args()
     about = machine()
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     for name in options.names or BENCHMARKS:
         benchmark: Benchmark = import_module(f"tests.bench.{name}").benchmark
-        report = benchmark(options.runs)
+        length = {"seconds": options.seconds} if options.seconds and name in TIMED else {}
+        report = benchmark(options.runs, **length)
         report.print()
         print(f"  written to {save(name, report, about)}", flush=True)
     return 0

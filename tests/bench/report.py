@@ -50,8 +50,8 @@ def _cell(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-Benchmark = Callable[[int], Report]
-"""Runs with so many repetitions."""
+Benchmark = Callable[..., Report]
+"""Runs with so many repetitions; some take `seconds` too."""
 
 
 def machine() -> dict[str, Any]:
