@@ -103,7 +103,6 @@ class Core:
         self._fetched.clear()
         self._fetched_bytes = 0
         self._memory.put_back(homeless)
-        self._bound_memory()
 
     def take(self) -> Sending | None:
         """The next record to send, if the window allows."""

@@ -219,6 +219,12 @@ def test_utc_follows_a_wall_clock_that_creeps(creep: float) -> None:
             assert abs(wall.utc(now + later) - machine.true_utc(now + later)) < MS
 
 
+def test_a_clock_that_is_seldom_looked_at_may_have_crept_farther() -> None:
+    machine, wall = Machine(UTC_NS, creep=1e-4), WallClock()
+    for minute in range(5):
+        assert machine.update(wall, START_NS + minute * 60 * SECOND_NS) is None
+
+
 @pytest.mark.parametrize("step_s", [5, -5, 0.002, -0.4])
 def test_a_step_is_declared_once_and_followed_at_once(step_s: float) -> None:
     machine, wall = Machine(UTC_NS), WallClock()

@@ -66,6 +66,20 @@ def test_an_acknowledgement_from_an_earlier_connection_stands_for_nothing(tmp_pa
     assert box.outbox.counters().records == 0
 
 
+def test_what_was_read_back_from_disk_does_not_stay_in_memory_after_the_connection(tmp_path: Path) -> None:
+    box = bench(tmp_path)
+    for number in range(30):
+        box.outbox.put(batch(number))
+    box.wait(1.0)
+    box.outbox.connected()
+    box.outbox.step()
+    assert len(box.send(5)) == 5
+    box.outbox.release_all()
+    assert box.outbox.counters().memory_records == 0
+    box.drain()
+    assert box.account.of("ecg", 1).delivered == 30 * FRAMES
+
+
 def test_the_window_is_the_smaller_of_ours_and_the_broker_s(tmp_path: Path) -> None:
     box = bench(tmp_path, window=10)
     for number in range(50):

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.device.outbox import OutboxSettings
+from gateway.account import IntervalSet
+from gateway.device.outbox import OutboxSettings, encode_gap
+from gateway.device.outbox.disk import PAGE_BYTES, DiskTier, Room, Work
+from gateway.device.outbox.faults import DiskDamaged
+from gateway.device.outbox.memory import Entry
 from tests.gateway.device.outboxes import FRAMES, Bench, batch, settings_for
 
 RECORDS = 60
@@ -120,9 +124,31 @@ def test_what_was_set_aside_is_kept_but_not_for_ever(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("outbox.db.corrupt-*"))) == 2
 
 
+def opened(directory: Path) -> Bench:
+    """An outbox on what is there."""
+    box = Bench(settings_for(directory))
+    box.outbox.step()
+    return box
+
+
+def test_a_row_that_vanished_without_a_trace_is_damage(tmp_path: Path) -> None:
+    tier = DiskTier(tmp_path / "outbox.db", limit=1 << 20, encode_gap=encode_gap)
+    entries = [Entry(number, batch(number), 0) for number in range(5)]
+    tier.write(Work(entries, [], Room(True, IntervalSet(), IntervalSet(), 0, 0), {}))
+    assert [row.record for row in tier.read((1, 6), 1 << 20)] == [batch(number) for number in range(5)]
+    for absent in ((1, 7), (0, 6)):
+        with pytest.raises(DiskDamaged, match="is gone"):
+            tier.read(absent, 1 << 20)
+    tier.close()
+
+
 def test_damage_while_it_runs_is_declared_frame_by_frame(tmp_path: Path) -> None:
     """More than the page cache holds is on disk; then the card loses pages in the middle."""
     settings = OutboxSettings(directory=tmp_path, max_bytes=16 << 20, retry_s=0.5)
+    earlier = Bench(settings)
+    earlier.outbox.put(batch(0, epoch=0))
+    earlier.drain()
+    earlier.outbox.close()
     box = Bench(settings)
     total = 6000
     for number in range(total):
@@ -133,9 +159,9 @@ def test_damage_while_it_runs_is_declared_frame_by_frame(tmp_path: Path) -> None
     box.wait(20.0)
     file = tmp_path / "outbox.db"
     with file.open("r+b") as card:
-        for page in range(200, 1200, 7):
-            card.seek(page * 4096)
-            card.write(bytes(4096))
+        for page in range(400, 2400, 14):
+            card.seek(page * PAGE_BYTES)
+            card.write(bytes(PAGE_BYTES))
     box.outbox.put(batch(total, size=1000))
     box.drain()
     assert "outbox_corrupt" in box.names
@@ -145,3 +171,7 @@ def test_damage_while_it_runs_is_declared_frame_by_frame(tmp_path: Path) -> None
     assert account.undeclared((total + 1) * FRAMES) == 0
     assert account.duplicates == 0
     assert box.outbox.counters().dropped["crash"] == account.lost["crash"].count
+    box.outbox.close()
+    previous = opened(tmp_path).outbox.previous(0)
+    assert previous is not None
+    assert [(known.epoch, known.reached) for known in previous] == [(0, FRAMES), (1, (total + 1) * FRAMES)]
