@@ -73,6 +73,8 @@ class Core:
         self._dropped = 0
         self._crashed = 0
         self._full = False
+        self._is_open = False
+        self._acknowledged_late: list[Entry] = []
 
     # What acquisition and publisher do
 
@@ -120,8 +122,10 @@ class Core:
         if entry is None:
             return
         entry.done = True
-        if entry.row is not None:
+        if entry.row is not None and self._is_open:
             self.ledger.doom(entry)
+        elif entry.row is not None:
+            self._acknowledged_late.append(entry)
         if self._full and self._has_emptied():
             self._full = False
 
@@ -222,6 +226,10 @@ class Core:
             self._fetched.append(entry)
             self._fetched_bytes += row.record.size
 
+    def closed(self) -> None:
+        """The file was let go: what is acknowledged until it is open again cannot be looked up in it."""
+        self._is_open = False
+
     def adopt(self, contents: Contents, now_ns: int, *, fresh: bool) -> int:
         """The file is open; returns the frames that it held when it was last seen, and does not hold now.
 
@@ -232,7 +240,12 @@ class Core:
             self.previous = previous_epochs(contents)
             self._reached = contents.marks | self._reached
         self._noted = contents.marks
-        lost = self.ledger.adopt(contents, list(self._in_memory()), fresh=fresh)
+        self._is_open = True
+        lost = self.ledger.adopt(contents, [*self._in_memory(), *self._acknowledged_late], fresh=fresh)
+        for entry in self._acknowledged_late:
+            if entry.row is not None:
+                self.ledger.doom(entry)
+        self._acknowledged_late.clear()
         for stream, epoch, (start, end) in lost:
             gap = Gap(epoch, start, end - start, "crash")
             self._append(gap_record(stream, gap, "cbor", self._encode_gap), now_ns)

@@ -319,6 +319,8 @@ class Outbox:
 
     def _let_go(self) -> None:
         if self._disk is not None:
+            with self._lock:
+                self._core.closed()
             self._disk.close()
             self._disk = None
 

@@ -78,6 +78,25 @@ def test_what_is_being_written_is_not_dropped() -> None:
     assert [entry.record for entry in work.entries] == beginning
 
 
+def test_what_is_acknowledged_while_the_file_is_away_is_not_sent_again() -> None:
+    made = core()
+    work = begin(made, 4)
+    made.connected(None)
+    first, second = made.take(), made.take()
+    assert first is not None
+    assert second is not None
+    made.wrote(work, written(work), NOW + 1)
+    made.closed()
+    made.ack(first.token)
+    contents = Contents(rows=IntervalSet([(1, 2), (3, 5)]), batch_bytes=3 * first.record.size)
+    contents.holdings["ecg", 1] = IntervalSet([(0, FRAMES), (2 * FRAMES, 4 * FRAMES)])
+    made.ack(second.token)
+    assert made.adopt(contents, LATER, fresh=False) == 0, "one is lost from disk, and was acknowledged"
+    assert list(made.ledger.doomed) == [(1, 2)]
+    assert list(made.ledger.holdings["ecg", 1]) == [(2 * FRAMES, 4 * FRAMES)]
+    assert made.counters(LATER).bytes == 2 * first.record.size
+
+
 def test_rows_that_are_gone_but_still_in_memory_are_not_lost() -> None:
     made = core()
     work = begin(made, 4)
