@@ -56,7 +56,7 @@ class BlinkaBoard(Board):
         if "driver" not in self.options:
             return ()
         options = parse_options(BlinkaOptions, self.options, "blinka")
-        return [Input(name) for name in properties(load_class(options.driver))]
+        return [Input(name, unit="") for name in properties(load_class(options.driver))]
 
     def check(self, request: SourceRequest) -> None:
         """Refuse wrong options, drivers that can't be imported, and properties that they don't have."""

@@ -28,7 +28,7 @@ class SerialBoard(Board):
         if not self.options:
             return ()
         options = parse_options(SerialOptions, self.options, "serial")
-        return [Input(name) for name in make_parser(options, ()).columns]
+        return [Input(name, unit="") for name in make_parser(options, ()).columns]
 
     def check(self, request: SourceRequest) -> None:
         """Refuse a rate, wrong options, and inputs that the parser can't have."""

@@ -9,10 +9,10 @@ import numpy as np
 
 import boards.base
 from boards.base import SampleSource, SourceRequest
-from boards.errors import BoardError
+from boards.errors import BoardError, UnknownInput
 from boards.registry import load_board
 from boards.serial import open_serial_source
-from gateway.config import DeviceConfig, StreamSettings
+from gateway.config import ChannelSettings, DeviceConfig, StreamSettings
 from gateway.device.batcher import BatchPlan
 from gateway.errors import ConfigError
 from gateway.model import Channel, Stream
@@ -68,15 +68,23 @@ class Plan:
         stream = Stream(
             device=self.config.device.name,
             name=settings.name,
-            channels=tuple(
-                Channel(channel.name, channel.unit, channel.scale, channel.offset, channel.input or channel.name)
-                for channel in settings.channel
-            ),
+            channels=tuple(self._published(channel, settings.serial is not None) for channel in settings.channel),
             rate=source.request.rate,
             dtype=np.dtype(source.dtype).name,
             codec=settings.codec,
         )
         return PlannedStream(stream, settings, source)
+
+    def _published(self, settings: ChannelSettings, serial: bool) -> Channel:
+        """What readers are told of a channel's values: what the configuration says, or else the board."""
+        name = settings.input or settings.name
+        if serial or settings.model_fields_set & {"unit", "scale", "offset"}:
+            return Channel(settings.name, settings.unit, settings.scale, settings.offset, name)
+        try:
+            known = self.board.find_input(name)
+        except UnknownInput:  # the board learns its inputs only when it is opened
+            return Channel(settings.name, input=name)
+        return Channel(settings.name, known.unit, known.scale, known.offset, name)
 
     def _open(self, request: SourceRequest, serial: dict[str, Any] | None) -> SampleSource:
         if serial is not None:

@@ -37,3 +37,29 @@ def test_a_serial_stream_has_one_place_for_its_options() -> None:
     plan("simulated", {}, **wanted)
     with pytest.raises(ConfigError, match=r"stream\[0\].serial: must hold all options"):
         plan("simulated", {}, **wanted, options={"baud": 9600})
+
+
+class TestWhatReadersAreTold:
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            ({}, ("V", 1.8 / 4095, 0.0)),
+            ({"unit": "count"}, ("count", 1.0, 0.0)),
+            ({"unit": "mV", "scale": 0.5}, ("mV", 0.5, 0.0)),
+            ({"offset": -2.0}, ("", 1.0, -2.0)),
+        ],
+    )
+    def test_what_the_configuration_does_not_say_of_a_channels_values_the_board_does(
+        self, given: dict[str, Any], told: tuple[str, float, float]
+    ) -> None:
+        made = plan("simulated", {}, rate=100, channel=[{"name": "a", "input": "AIN0", **given}])
+        [channel] = made.streams[0].stream.channels
+        assert (channel.unit, channel.scale, channel.offset) == told
+        assert channel.input == "AIN0"
+
+    def test_an_instruments_numbers_are_physical_already(self) -> None:
+        serial = {"port": "simulated:oximeter", "parse": "json"}
+        for board in ("simulated", "serial"):
+            made = plan(board, {}, channel=[{"name": "P9_39"}], serial=serial)
+            [channel] = made.streams[0].stream.channels
+            assert (channel.unit, channel.scale, channel.offset) == ("", 1.0, 0.0)
