@@ -58,6 +58,15 @@ class DeviceTopic:
 
 
 @dataclass(frozen=True, slots=True)
+class EventTopic:
+    """A topic of an event, taken apart."""
+
+    device: str
+    sender: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
 class Topics:
     """Every topic below one root."""
 
@@ -101,8 +110,8 @@ class Topics:
             f"{self.root}/+/event/+/+",
         )
 
-    def parse(self, topic: str) -> StreamTopic | DeviceTopic:
-        """Take apart a topic of a stream or a device; raises TopicError if it is neither."""
+    def parse(self, topic: str) -> StreamTopic | DeviceTopic | EventTopic:
+        """Take apart a topic of a stream, a device or an event; raises TopicError if it is none of them."""
         prefix = f"{self.root}/"
         parts = topic[len(prefix) :].split("/") if topic.startswith(prefix) else []
         match parts:
@@ -110,4 +119,7 @@ class Topics:
                 return StreamTopic(check_name(device, "device"), check_name(stream, "stream"), leaf)
             case [device, ("status" | "health") as leaf]:
                 return DeviceTopic(check_name(device, "device"), leaf)
-        raise TopicError(f"{topic!r} is not a topic of a stream or a device below {self.root!r}")
+            case [device, "event", sender, event]:
+                names = check_name(device, "device"), check_name(sender, "sender"), check_name(event, "event")
+                return EventTopic(*names)
+        raise TopicError(f"{topic!r} is not a topic of a stream, a device or an event below {self.root!r}")
