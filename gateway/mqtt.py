@@ -210,7 +210,7 @@ class Connection:
         client = self._client
         if client is not None:
             if last is None or self.up is None or _delivered(client, *last):
-                client.disconnect()
+                self._disconnect(client)
             else:
                 _hang_up(client)
             self._ended.wait(GOODBYE_S)
@@ -259,16 +259,28 @@ class Connection:
         except (OSError, ValueError) as error:  # files of passwords and keys may come and go
             return f"{self.where}: {getattr(error, 'strerror', None) or error}"
         self._client = client
-        client.loop_start()
+        self._drive(client)
         if self._stopping.is_set():
-            client.disconnect()
+            self._disconnect(client)
         if self._answered.wait(CONNECT_TIMEOUT_S):
             self._ended.wait()
         else:
             self._try_other_protocol()
         self._client = None
-        client.loop_stop()
+        self._release(client)
         return self._refusal
+
+    def _drive(self, client: paho.Client) -> None:
+        """Have the client's network work done from now on: in a thread of its own."""
+        client.loop_start()
+
+    def _disconnect(self, client: paho.Client) -> None:
+        """Have the client say goodbye."""
+        client.disconnect()
+
+    def _release(self, client: paho.Client) -> None:
+        """The client's network work is over."""
+        client.loop_stop()
 
     def _try_other_protocol(self) -> None:
         """A broker that did not answer may be one that stumbles over the newer version."""
