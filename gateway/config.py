@@ -147,6 +147,8 @@ class RelaySettings(Options):
     listen: str = "127.0.0.1:8080"
     queue: Size = 4 << 20
     """The bound of each subscriber's queue."""
+    loop: Literal["auto", "asyncio", "uvloop"] = "auto"
+    """The event loop: `auto` is uvloop where it is installed."""
 
     @field_validator("listen")
     @classmethod
@@ -169,11 +171,27 @@ class RelaySettings(Options):
         return int(self.listen.rpartition(":")[2])
 
 
+class SourceSettings(MqttSettings):
+    """The `[mqtt]` table of a relay, or one of several `[[mqtt]]`."""
+
+    client_id: str = ""
+    """What the broker knows the relay by, and keeps its messages for; made of host, port and root if empty."""
+    persistent: bool = True
+    """Whether the broker keeps messages while the relay is away."""
+    protocol: Literal["auto", "5", "3.1.1"] = "3.1.1"
+    """Taking an MQTT 5 message apart costs paho half as much again, and the relay uses nothing of what it adds."""
+
+
 class RelayConfig(Options):
     """What `headwater relay` reads."""
 
     relay: RelaySettings = RelaySettings()
-    mqtt: MqttSettings = MqttSettings()
+    mqtt: tuple[SourceSettings, ...] = (SourceSettings(),)
+
+    @field_validator("mqtt", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, Mapping) else value
 
 
 def _some_and_distinct(what: str, names: list[str]) -> None:
@@ -215,10 +233,25 @@ def load_mapping(
         return model.model_validate(content)
     except ValidationError as error:
         lines = []
-        for key, problem in problems(error, model):
+        for path, problem in problems(error, model):
+            key = _as_written(path, content)
             where = place(key) if place else name
             lines.append(f"{where}: {key_of(key)}: {problem}" if key else f"{where}: {problem}")
         raise ConfigError(without_passwords("\n".join(lines))) from None
+
+
+def _as_written(path: KeyPath, content: Any) -> KeyPath:
+    """The path without the numbers of lists that were written as their one element."""
+    kept: list[int | str] = []
+    for step in path:
+        if isinstance(step, int) and isinstance(content, Mapping):
+            continue
+        kept.append(step)
+        try:
+            content = content[step]
+        except (KeyError, IndexError, TypeError):
+            content = None
+    return tuple(kept)
 
 
 def _not_toml(name: str, problem: str) -> str:

@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from gateway.broker import EmbeddedBroker
-from gateway.cli.common import until_stopped
+from gateway.cli.common import stop_signal
 
 
 @click.command(
@@ -27,6 +27,7 @@ def command(host: str, port: int) -> None:
 
 
 async def _serve(host: str, port: int) -> None:
+    stopping = stop_signal()
     async with EmbeddedBroker(host, port, "--port"):
         click.echo(f"MQTT broker on mqtt://{host}:{port}; Ctrl-C stops it")
-        await until_stopped()
+        await stopping.wait()

@@ -63,10 +63,10 @@ def stop_event() -> threading.Event:
     return stopping
 
 
-async def until_stopped() -> None:
-    """Wait for SIGINT or SIGTERM."""
+def stop_signal() -> asyncio.Event:
+    """The same for a coroutine; called before the service starts, so that a stop meanwhile is not missed."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stopping.set)
-    await stopping.wait()
+    return stopping

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gateway.broker import EmbeddedBroker, check_port
-from gateway.cli.common import until_stopped
+from gateway.cli.common import stop_signal
 from gateway.config import DeviceConfig, RelayConfig, load_mapping
 from gateway.device.plan import Plan
 from gateway.device.service import DeviceService
@@ -51,7 +51,7 @@ def command(port: int, mqtt_port: int, datalog: Path | None, rate: str, seed: in
         raise click.BadParameter(str(error), param_hint="--rate") from None
     mqtt = {"url": f"mqtt://{HOST}:{mqtt_port}", "protocol": EmbeddedBroker.PROTOCOL}
     device = load_mapping(DeviceConfig, device_settings(mqtt, rate, datalog, seed), "demo")
-    relay = load_mapping(RelayConfig, {"relay": {"listen": f"{HOST}:{port}"}, "mqtt": mqtt}, "demo")
+    relay = load_mapping(RelayConfig, relay_settings(mqtt, port), "demo")
     plan = Plan(device)
     asyncio.run(_run(plan, relay, port, mqtt_port))
 
@@ -64,6 +64,11 @@ def device_settings(mqtt: dict[str, Any], rate: str, datalog: Path | None, seed:
         "mqtt": mqtt,
         "stream": [_ecg(rate) if datalog is None else _datalog(rate, datalog)],
     }
+
+
+def relay_settings(mqtt: dict[str, Any], port: int) -> dict[str, Any]:
+    """The demo's relay: its broker ends with it, and has nothing to keep for later."""
+    return {"relay": {"listen": f"{HOST}:{port}"}, "mqtt": {**mqtt, "persistent": False}}
 
 
 def _ecg(rate: str) -> dict[str, Any]:
@@ -79,17 +84,19 @@ def _ecg(rate: str) -> dict[str, Any]:
 
 def _datalog(rate: str, path: Path) -> dict[str, Any]:
     options = {"signal": "file", "path": str(path)}
-    return {"name": "datalog", "rate": rate, "channel": [{"name": "value", "input": "P9_39", "options": options}]}
+    channel = {"name": "value", "input": "P9_39", "unit": "count", "scale": 1.0, "options": options}
+    return {"name": "datalog", "rate": rate, "channel": [channel]}
 
 
 async def _run(plan: Plan, relay: RelayConfig, port: int, mqtt_port: int) -> None:
+    stopping = stop_signal()
     check_port(HOST, port, "--port")
     async with EmbeddedBroker(HOST, mqtt_port), RelayService(relay):
         device = DeviceService(plan)
         device.start()
         try:
             _greet(plan, port, mqtt_port)
-            await until_stopped()
+            await stopping.wait()
         finally:
             click.echo("stopping …")
             await asyncio.to_thread(device.stop)

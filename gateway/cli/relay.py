@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.common import config_options, show_progress, until_stopped
+from gateway.cli.common import config_options, show_progress, stop_signal
 from gateway.config import RelayConfig, load
+from gateway.relay.loops import loop_factory
 from gateway.relay.service import RelayService
 from gateway.topics import Topics
 
@@ -29,14 +30,17 @@ def command(config: Path | None, overrides: tuple[str, ...], check: bool) -> Non
     """
     settings = load(RelayConfig, config, overrides)
     if check:
-        click.echo(f"relay from {settings.mqtt.address} to http://{settings.relay.listen}")
-        for topic in Topics(settings.mqtt.root).everything_for_relay():
-            click.echo(f"subscribes to {topic}")
+        for source in settings.mqtt:
+            click.echo(f"relay from {source.address} to http://{settings.relay.listen}")
+            for topic in Topics(source.root).everything_for_relay():
+                click.echo(f"subscribes to {topic}")
         return
     show_progress()
-    asyncio.run(_serve(settings))
+    with asyncio.Runner(loop_factory=loop_factory(settings.relay.loop)) as runner:
+        runner.run(_serve(settings))
 
 
 async def _serve(settings: RelayConfig) -> None:
+    stopping = stop_signal()
     async with RelayService(settings):
-        await until_stopped()
+        await stopping.wait()

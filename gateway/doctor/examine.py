@@ -61,7 +61,7 @@ def examine_relay(config: RelayConfig, machine: Machine) -> Iterator[Finding]:
         check_software(),
         check_clock(machine),
         [check_listening(settings.host, settings.port, "relay.listen", machine)],
-        check_broker(config.mqtt),
+        *(check_broker(source) for source in config.mqtt),
     )
 
 

@@ -1,62 +1,41 @@
-"""What is known of devices and streams: their retained status and meta, and how far each stream has come."""
+"""What is known of devices and streams: their retained status and meta, and how far each stream has come. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.codec import codec_named
-from gateway.model import Batch, Gap, Message
+from gateway.relay.intake import Intake
 
 
-@dataclass(slots=True)
 class StreamState:
     """One stream as the relay has seen it."""
 
-    device: str
-    name: str
-    meta: dict[str, Any] | None = None
-    epoch: int | None = None
-    end: int = 0
-    """The index after the newest frame of the newest epoch."""
-    last_utc_ns: int | None = None
-    delivered: int = 0
-    """Frames."""
-    lost: dict[str, int] = field(default_factory=dict)
-    """Frames, by reason."""
-
-    @property
-    def key(self) -> str:
-        """`device/stream`."""
-        return f"{self.device}/{self.name}"
+    def __init__(self, device: str, name: str) -> None:
+        self.device = device
+        self.name = name
+        self.key = f"{device}/{name}"
+        self.meta: dict[str, Any] | None = None
+        self.intake = Intake()
+        self.undecodable = 0
+        """Payloads that were no messages."""
 
     @property
     def codec(self) -> str:
         """The wire format that the meta names."""
         return codec_named((self.meta or {}).get("codec")).name
 
-    def count(self, message: Message) -> None:
-        """Take note of a batch or a gap."""
-        if self.epoch is None or message.epoch > self.epoch:
-            self.epoch, self.end = message.epoch, 0
-        self.end = max(self.end, message.end) if message.epoch == self.epoch else self.end
-        if isinstance(message, Gap):
-            self.lost[message.reason] = self.lost.get(message.reason, 0) + message.count
-            return
-        self.delivered += message.frames
-        self.last_utc_ns = _last_utc_ns(message)
-
-
-def _last_utc_ns(batch: Batch) -> int:
-    return int(batch.times_ns()[-1]) if batch.frames else batch.utc_ns
-
 
 class Catalogue:
-    """All devices and streams below the root."""
+    """All devices and streams below the roots."""
 
     def __init__(self) -> None:
         self.statuses: dict[str, dict[str, Any]] = {}
+        """By device; the newest."""
+        self.health: dict[str, dict[str, Any]] = {}
+        """By device; the newest."""
         self.streams: dict[str, StreamState] = {}
+        """By `device/stream`."""
 
     def stream(self, device: str, name: str) -> StreamState:
         """The stream's state, made when it is first heard of."""
@@ -82,11 +61,8 @@ class Catalogue:
                 "name": state.name,
                 "online": self.online(state.device),
                 "meta": state.meta,
-                "epoch": state.epoch,
-                "end": state.end,
-                "delivered": state.delivered,
-                "lost": state.lost,
-                "last_utc_ns": None if state.last_utc_ns is None else str(state.last_utc_ns),
+                **state.intake.as_dict(),
+                "undecodable": state.undecodable,
             }
             for state in sorted(self.streams.values(), key=lambda state: state.key)
         ]

@@ -1,119 +1,100 @@
-"""From the broker to the hub: take each message apart once, count it, pass its bytes on as they came."""
+"""The relay's connections to its brokers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-from collections import deque
 from collections.abc import Callable
-from typing import Any
 
-from gateway.codec import CODECS
-from gateway.codec.json import json_object
-from gateway.errors import CodecError, TopicError
-from gateway.model import Batch
-from gateway.mqtt import Connection, Handlers, MqttSettings, Up
-from gateway.relay.catalogue import Catalogue, StreamState
-from gateway.relay.hub import Delivery, Hub
-from gateway.topics import DeviceTopic, StreamTopic, Topics
+from gateway.mqtt import Handlers, MqttSettings, Up
+from gateway.relay.caretaker import PERIOD_S, Caretaker
+from gateway.relay.loop_connection import LoopConnection
+from gateway.relay.reception import Publish, Reception
+from gateway.topics import Topics
 
 log = logging.getLogger(__name__)
 
-Announce = Callable[[str, dict[str, Any]], None]
-"""Tell the viewers of a device or stream (`device`, `device/stream`, or "" for all) something."""
 
+class Source:
+    """One broker and one root on it."""
 
-class Ingest:
-    """The relay's connection to the broker.
-
-    Messages come in paho's network thread; one wake-up of the event loop takes all that have come meanwhile.
-    """
-
-    def __init__(self, settings: MqttSettings, catalogue: Catalogue, hub: Hub, announce: Announce) -> None:
+    def __init__(
+        self, settings: MqttSettings, client_id: str, reception: Reception, publish: Publish, *, persistent: bool
+    ) -> None:
+        self.reception = reception
+        self.caretaker = Caretaker(reception.streams, publish, self._ask)
         self._topics = Topics(settings.root)
-        self._catalogue = catalogue
-        self._hub = hub
-        self._announce = announce
         self._loop = asyncio.get_running_loop()
-        self._inbox: deque[Callable[[], None]] = deque()
-        self._awake = False
-        self.undecodable = 0
-        self._connection = Connection(
+        reception.on_status = lambda device, status: self.caretaker.take_status(device, status, self._loop.time())
+        self.on_change: Callable[[], None] = lambda: None
+        self.connection = LoopConnection(
             settings,
             Handlers(
-                on_up=lambda up: self._later(lambda: self._on_up(up)),
-                on_down=lambda why: self._later(lambda: self._on_down(why)),
+                on_up=self._on_up,
+                on_down=self._on_down,
                 on_refused=lambda why: log.warning("broker: %s; trying again", why),
-                on_message=lambda topic, payload, _: self._later(lambda: self._take(topic, payload)),
+                on_message=self._on_message,
             ),
-            client_id=f"headwater-relay-{socket.gethostname()}-{os.getpid()}",
-            subscriptions=self._topics.everything_for_relay(),
+            client_id=client_id,
+            subscriptions=reception.subscriptions,
+            persistent=persistent,
         )
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection to the broker."""
-        return self._connection.up is not None
+        return self.connection.up is not None
 
-    def start(self) -> None:
-        """Connect, and stay connected."""
-        self._connection.start()
+    def _ask(self, device: str, request: bytes) -> None:
+        self.connection.publish(self._topics.request(device, "resend"), request)
 
-    async def stop(self) -> None:
-        """Disconnect."""
-        await asyncio.to_thread(self._connection.stop)
-
-    def _later(self, work: Callable[[], None]) -> None:
-        self._inbox.append(work)
-        if not self._awake:
-            self._awake = True
-            self._loop.call_soon_threadsafe(self._drain)
-
-    def _drain(self) -> None:
-        self._awake = False
-        for _ in range(len(self._inbox)):
-            self._inbox.popleft()()
+    def _on_message(self, topic: str, payload: bytes, _: bool) -> None:
+        try:
+            self.reception.take(topic, payload)
+        except Exception:
+            log.exception("%s: a message of %d bytes could not be taken", topic, len(payload))
 
     def _on_up(self, up: Up) -> None:
-        log.info("broker: connected to %s with MQTT %s", self._connection.where, up.protocol)
-        self._announce("", {"type": "broker", "connected": True})
+        resumed = ", session resumed" if up.session_present else ""
+        log.info("broker: connected to %s with MQTT %s%s", self.connection.where, up.protocol, resumed)
+        self.on_change()
 
     def _on_down(self, why: str) -> None:
         log.warning("broker: connection lost: %s", why)
-        self._announce("", {"type": "broker", "connected": False})
+        self.on_change()
 
-    def _take(self, topic: str, payload: bytes) -> None:
-        try:
-            match self._topics.parse(topic):
-                case StreamTopic(device, stream, "batch"):
-                    self._take_message(self._catalogue.stream(device, stream), payload)
-                case StreamTopic(device, stream, "meta"):
-                    self._take_meta(self._catalogue.stream(device, stream), payload)
-                case DeviceTopic(device, "status"):
-                    self._take_status(device, payload)
-        except (CodecError, TopicError) as error:
-            self.undecodable += 1
-            log.warning("%s: undecodable: %s", topic, error)
 
-    def _take_message(self, state: StreamState, payload: bytes) -> None:
-        message = CODECS[state.codec].decode(payload)
-        state.count(message)
-        count = message.frames if isinstance(message, Batch) else message.count
-        if state.codec != "cbor":
-            payload = CODECS["cbor"].encode(message)
-        self._hub.publish(state.key, Delivery(payload, message.epoch, message.index, count))
+class Ingest:
+    """All brokers."""
 
-    def _take_meta(self, state: StreamState, payload: bytes) -> None:
-        if not payload:
-            return  # the retained meta was cleared; what is known stays
-        state.meta = json_object(payload)
-        self._announce(state.key, {"type": "meta", "stream": state.key, "meta": state.meta})
+    def __init__(self, sources: list[Source], on_change: Callable[[], None]) -> None:
+        self.sources = sources
+        for source in sources:
+            source.on_change = on_change
 
-    def _take_status(self, device: str, payload: bytes) -> None:
-        if not payload:
-            return
-        status = json_object(payload)
-        self._catalogue.statuses[device] = status
-        self._announce(device, {"type": "status", "device": device, "status": status})
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to every broker."""
+        return all(source.connected for source in self.sources)
+
+    @property
+    def undecodable(self) -> int:
+        """Payloads that were no messages."""
+        return sum(sum(source.reception.undecodable.values()) for source in self.sources)
+
+    def start(self) -> None:
+        """Connect, and stay connected."""
+        for source in self.sources:
+            source.connection.start()
+
+    async def run(self) -> None:
+        """Look after what is missing, for as long as the relay runs."""
+        while True:
+            await asyncio.sleep(PERIOD_S)
+            for source in self.sources:
+                if source.connected:
+                    source.caretaker.tick(asyncio.get_running_loop().time())
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await asyncio.gather(*(asyncio.to_thread(source.connection.stop) for source in self.sources))

@@ -15,6 +15,7 @@ BENCHMARKS = {
     "device": "CPU and memory of the device at 8 x 25 kS/s, beside LSL, mflow and one publish a sample",
     "chain": "the whole way of a sample: CPU on the device side, samples/s to a WebSocket subscriber",
     "polled": "a polled source at 1 kHz: lateness with and without SCHED_FIFO, CPU",
+    "fanout": "one stream to 100 subscribers: mosquitto, nats-server, picows, aiohttp, websockets",
     "iio": "buffered IIO at 200 kS/s from a stand-in device: losses, CPU",
     "outbox": "the outbox beside ThingsBoard's storages: records/s, CPU, bytes written",
     "wear": "bytes that the outbox writes to an SD card in an hour, by mode",

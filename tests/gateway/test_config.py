@@ -287,7 +287,7 @@ def test_a_password_in_a_url_is_never_shown(tmp_path: Path) -> None:
     lines += mistakes(tmp_path, ONE, ["mqtt.url=amqp://me:geheim@h"])
     assert "geheim" not in "".join(lines)
     assert all("'amqp://me:***@h'" in line for line in lines)
-    assert load(RelayConfig, None, ["mqtt.url=mqtt://me:geheim@h"], {}).mqtt.address == "mqtt://me:***@h"
+    assert load(RelayConfig, None, ["mqtt.url=mqtt://me:geheim@h"], {}).mqtt[0].address == "mqtt://me:***@h"
 
 
 class TestOverrides:

@@ -1,0 +1,1 @@
+"""Ways out of the relay, one file each."""

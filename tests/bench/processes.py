@@ -1,0 +1,85 @@
+"""Processes of a benchmark: started, measured by the operating system, ended with the block."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+PEER_PACKAGES = ("aiohttp", "paho-mqtt", "picows", "uvloop", "websockets")
+START_S = 20.0
+
+
+class Part:
+    """One process, ended with the block."""
+
+    def __init__(self, *command: str, log: Path | None = None) -> None:
+        self._log = log.open("wb") if log is not None else None
+        output = self._log or subprocess.DEVNULL
+        self._command = " ".join(command)
+        self._process = subprocess.Popen(command, stdout=output, stderr=output)
+        self.about = psutil.Process(self._process.pid)
+
+    def cpu_s(self) -> float:
+        """User and system time so far, to the nanosecond: the first field of each thread's schedstat (proc(5))."""
+        tasks = Path(f"/proc/{self.about.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text(encoding="ascii").split()[0]) for task in tasks) / 1e9
+
+    def memory_bytes(self) -> int:
+        """Resident memory."""
+        return int(self.about.memory_info().rss)
+
+    def wait_for_port(self, port: int) -> None:
+        """Return when the port listens; raises RuntimeError if it does not, or the process ended."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError(f"{self._command}: does not listen on port {port}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._log is not None:
+            self._log.close()
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def peers_python() -> str:
+    """The interpreter of an environment with the peers in it, made if it is not there."""
+    folder = Path("bench-results") / "peers"
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        print("  installing the peers …", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PEER_PACKAGES], check=True)
+        (folder / "ready").touch()
+    return str(python)
