@@ -96,15 +96,15 @@ class Core:
     def release_all(self) -> None:
         """The broker is away: what is in flight or was read back waits again where it was."""
         self.online = False
-        homeless: list[Entry] = []
-        for entry in (*self._flight.clear(), *self._fetched):
-            if entry.row is None:
-                homeless.append(entry)
-            else:
-                self.ledger.leave(entry)
+        self._wait_again([*self._flight.clear(), *self._fetched])
         self._fetched.clear()
         self._fetched_bytes = 0
-        self._memory.put_back(homeless)
+
+    def release(self, token: int) -> None:
+        """One that was taken did not go out: it waits again where it was."""
+        entry = self._flight.remove(token)
+        if entry is not None:
+            self._wait_again([entry])
 
     def take(self) -> Sending | None:
         """The next record to send, if the window allows."""
@@ -260,6 +260,12 @@ class Core:
     def _entry(self, record: Record, put_ns: int, **state: Any) -> Entry:
         self._token += 1
         return Entry(self._token, record, put_ns, **state)
+
+    def _wait_again(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            if entry.row is not None:
+                self.ledger.leave(entry)
+        self._memory.put_back([entry for entry in entries if entry.row is None])
 
     def _append(self, record: Record, now_ns: int) -> None:
         self._memory.append(self._entry(record, now_ns))

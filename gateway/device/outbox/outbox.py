@@ -116,6 +116,14 @@ class Outbox:
             self._work.notify()
         self._tell()
 
+    def release(self, token: int) -> None:
+        """This one could not be sent, and the broker is there as far as one knows: it is to be sent again."""
+        with self._lock:
+            self._core.release(token)
+            self._work.notify()
+            self._changed.notify_all()
+        self._tell(ready=True)
+
     def take(self, timeout: float = 0.0) -> Sending | None:
         """The next record to send, live before backlog.
 

@@ -66,6 +66,24 @@ def test_an_acknowledgement_from_an_earlier_connection_stands_for_nothing(tmp_pa
     assert box.outbox.counters().records == 0
 
 
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_one_that_could_not_be_sent_goes_back_to_its_place(tmp_path: Path, on_disk: bool) -> None:
+    box = bench(tmp_path)
+    for number in range(5):
+        box.outbox.put(batch(number))
+    if on_disk:
+        box.wait(1.0)
+    box.outbox.connected()
+    box.outbox.step()
+    first, second = box.send(2)
+    box.outbox.release(first.token)
+    box.outbox.release(first.token)
+    box.arrive(second)
+    box.drain()
+    account = box.account.of("ecg", 1)
+    assert (account.delivered, account.duplicates) == (5 * FRAMES, 0)
+
+
 def test_what_was_read_back_from_disk_does_not_stay_in_memory_after_the_connection(tmp_path: Path) -> None:
     box = bench(tmp_path)
     for number in range(30):

@@ -117,6 +117,12 @@ class OutboxMachine(RuleBasedStateMachine):
             at = data.draw(st.integers(0, len(self.in_flight) - 1))
             self.arrive(self.in_flight.pop(at))
 
+    @rule(data=st.data())
+    def fail_to_send(self, data: st.DataObject) -> None:
+        if self.in_flight:
+            at = data.draw(st.integers(0, len(self.in_flight) - 1))
+            self.outbox.release(self.in_flight.pop(at).token)
+
     @precondition(lambda self: self.settings.directory is not None)
     @rule()
     def restart(self) -> None:
