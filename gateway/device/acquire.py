@@ -52,7 +52,10 @@ class Acquisition:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"acquire {name}", daemon=True)
         self.progress_ns = time.monotonic_ns()
-        """When the source last answered, if only that nothing came: one that hangs stands still here."""
+        """When the source last answered, if only that nothing came: one that hangs stands still here.
+
+        While a source that was lost is left alone for a while, the end of that while.
+        """
         self.failure: Exception | None = None
         """What ended the thread before it was asked to stop."""
 
@@ -65,9 +68,13 @@ class Acquisition:
         """Begin to sample."""
         self._thread.start()
 
+    def ask_to_stop(self) -> None:
+        """End after the block that is being read, without waiting for it."""
+        self._stopping.set()
+
     def stop(self, patience_s: float) -> bool:
         """End after the block that is being read, and hand on what is left; False if the source hangs."""
-        self._stopping.set()
+        self.ask_to_stop()
         self._thread.join(patience_s)
         return not self._thread.is_alive()
 
@@ -81,16 +88,22 @@ class Acquisition:
                     log.info("%s: sampling", self.name)
                     self._read_until_stopped()
                 except SourceLost as error:
+                    self._hand_on(self._batcher.flush())
                     self._say_lost(error)
-                    self._stopping.wait(self._backoff.next_s())
                 finally:
                     self._source.close()
-                    self.progress_ns = time.monotonic_ns()
+                self._wait_to_reopen()
         except Exception as error:
             self.failure = error
             log.exception("%s: acquisition ended", self.name)
         finally:
             self._hand_on(self._batcher.flush())
+
+    def _wait_to_reopen(self) -> None:
+        """To wait on purpose is no hanging: the source's next answer is expected after it."""
+        pause_s = self._backoff.next_s()
+        self.progress_ns = time.monotonic_ns() + int(pause_s * 1e9)
+        self._stopping.wait(pause_s)
 
     def _read_until_stopped(self) -> None:
         reopened = self._due_ns is not None

@@ -116,7 +116,30 @@ def test_what_the_source_itself_declares_of_the_outage_is_not_declared_twice() -
 
 
 def test_an_outage_that_cost_no_frame_is_no_gap() -> None:
-    assert run(ScriptedSource(frames(0, 5), SourceLost("gone"), frames(5, 5))) == [(0, 10, "")]
+    assert run(ScriptedSource(frames(0, 5), SourceLost("gone"), frames(5, 5))) == [(0, 5, ""), (5, 5, "")]
+
+
+def test_frames_before_an_outage_are_handed_on_at_its_beginning() -> None:
+    messages: list[Message] = []
+    source = ScriptedSource(frames(0, 5), *(SourceLost("gone") for _ in range(1000)))
+    acquisition = acquire(source, messages.append)
+    acquisition.start()
+    wait_until(lambda: messages, "the frames")
+    assert [message.end for message in messages] == [5]
+    assert acquisition.stop(PATIENCE_S)
+
+
+def test_the_hardware_is_given_back_before_the_wait_for_it() -> None:
+    source = ScriptedSource(
+        frames(0, 5), SourceLost("gone"), opens=(None, *(SourceLost("no") for _ in range(1000)))
+    )
+    acquisition = acquire(source, lambda _: None)
+    acquisition.start()
+    wait_until(
+        lambda: acquisition.progress_ns > time.monotonic_ns() and source.closed == source.opened,
+        "a wait with the source closed",
+    )
+    assert acquisition.stop(PATIENCE_S)
 
 
 def test_each_of_several_outages_is_counted_from_the_last_frame_before_it() -> None:
@@ -255,6 +278,17 @@ def test_a_source_that_hangs_holds_no_stop_up_for_longer_than_asked() -> None:
     assert not acquisition.stop(0.01)
     assert acquisition.progress_ns == before
     hanging.set()
+    assert acquisition.stop(PATIENCE_S)
+
+
+def test_a_source_that_is_tried_again_and_again_does_not_hang() -> None:
+    source = ScriptedSource(opens=tuple(SourceLost("never there") for _ in range(1000)))
+    acquisition = acquire(source, lambda _: None)
+    acquisition.start()
+    for tries in range(1, 4):
+        wait_until(lambda tries=tries: source.opened > tries, "another try")  # type: ignore[misc]
+        before = acquisition.progress_ns
+        wait_until(lambda before=before: acquisition.progress_ns > before, "progress")  # type: ignore[misc]
     assert acquisition.stop(PATIENCE_S)
 
 
