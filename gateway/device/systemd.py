@@ -13,8 +13,6 @@ class Notifier:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         path = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + path[1:] if path.startswith("@") else path
-        self.watchdog_s = int(environment.get("WATCHDOG_USEC", 0)) / 1e6
-        """How often systemd wants to hear that all goes on; 0 if it does not."""
 
     def ready(self) -> None:
         """The start is done."""
@@ -36,7 +34,8 @@ class Notifier:
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.setblocking(False)
             try:
                 out.sendto(message.encode(), self._address)
             except OSError:
-                return  # a service manager that is gone is no reason to stop sampling
+                return  # a service manager that is gone, or does not read, is no reason to stop sampling
