@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from gateway.device.clock import SampleClock, WallClock
-from gateway.device.kernel_clock import read_clocks, read_kernel_clock
+from gateway.device.kernel_clock import KernelClock, Reading, read_clocks, read_kernel_clock
 
 LOOK_NS = 100_000_000
 """How old the comparison of the clocks may be when a batch is stamped."""
@@ -26,11 +26,21 @@ class Moment:
     """Bound of the error of `utc_ns`; None while the clock is not synchronised."""
 
 
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Where the times come from."""
+
+    clocks: Callable[[], Reading] = read_clocks
+    kernel: Callable[[], KernelClock] = read_kernel_clock
+
+
 class Clocks:
     """CLOCK_MONOTONIC to UTC for all streams. Any thread may call anything."""
 
-    def __init__(self, on_event: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(self, on_event: Callable[[str, dict[str, Any]], None], readers: Readers | None = None) -> None:
+        """`on_event` gets each `clock_step`."""
         self._on_event = on_event
+        self._readers = readers or Readers()
         self._wall = WallClock()
         self._looking = threading.Lock()
         self._looked_ns = 0
@@ -39,7 +49,7 @@ class Clocks:
     def look(self) -> None:
         """Compare the clocks; a step of the wall clock is an event."""
         with self._looking:
-            kernel, reading = read_kernel_clock(), read_clocks()
+            kernel, reading = self._readers.kernel(), self._readers.clocks()
             self._looked_ns = reading.monotonic_ns
             step = self._wall.update(
                 reading.monotonic_ns,
