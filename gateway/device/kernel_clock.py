@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 STA_UNSYNC = 0x0040
@@ -77,12 +79,19 @@ def read_kernel_clock() -> KernelClock:
     """
     timex = Timex()
     try:
-        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
+        state = _adjtimex()(ctypes.byref(timex))
     except (OSError, AttributeError):
         return KernelClock(synchronised=False)
     if state < 0:
         return KernelClock(synchronised=False)
     return kernel_clock(state, timex)
+
+
+@functools.cache
+def _adjtimex() -> Callable[..., int]:
+    """The C library's; loading that takes much longer than asking."""
+    function: Callable[..., int] = ctypes.CDLL(None, use_errno=True).adjtimex
+    return function
 
 
 def kernel_clock(state: int, timex: Timex) -> KernelClock:
