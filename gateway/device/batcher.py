@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from boards.base import Block
 from gateway.device.clocks import Moment
-from gateway.model import Batch, Gap, GapReason, Message, frame_offsets_ns
+from gateway.model import Batch, Gap, GapReason, Message
 
 
 class FrameClock(Protocol):
@@ -57,16 +57,18 @@ class Batcher:
     def add(self, block: Block) -> list[Message]:
         """What the block completes, in order."""
         messages = self.lose(block.lost, block.reason) if block.lost else []
-        frames, times = block.frames, self._times_of(block)
+        frames = block.frames
+        times = self._times_of(block) if self._plan.rate is None else None
         if len(frames):
             self._clock.seen(self.index + self._pending, block.monotonic_ns)
         start = 0
         while start < len(frames):
             if not self._pieces:
-                self._first_ns = int(times[start])
+                self._first_ns = self._time_of(block, start)
             end = min(len(frames), start + self._plan.frames - self._pending)
             self._pieces.append(frames[start:end])
-            self._times.append(times[start:end])
+            if times is not None:
+                self._times.append(times[start:end])
             self._pending += end - start
             start = end
             if self._pending == self._plan.frames:
@@ -103,10 +105,15 @@ class Batcher:
         self._pending = 0
         return [batch]
 
+    def _time_of(self, block: Block, frame: int) -> int:
+        """CLOCK_MONOTONIC of one frame of the block."""
+        rate = self._plan.rate
+        if rate is None:
+            return block.monotonic_ns + (0 if block.offsets_ns is None else int(block.offsets_ns[frame]))
+        return block.monotonic_ns + frame * 1_000_000_000 * rate.denominator // rate.numerator
+
     def _times_of(self, block: Block) -> NDArray[np.int64]:
-        """CLOCK_MONOTONIC of each frame."""
-        if self._plan.rate is not None:
-            return block.monotonic_ns + frame_offsets_ns(self._plan.rate, len(block.frames))
+        """CLOCK_MONOTONIC of each frame of an irregular stream."""
         if block.offsets_ns is None:
             return np.full(len(block.frames), block.monotonic_ns, np.int64)
         return block.monotonic_ns + block.offsets_ns
