@@ -39,7 +39,7 @@ class BeagleBoneBoard(Board):
     """
 
     name: ClassVar[str] = "beaglebone"
-    summary: ClassVar[str] = "BeagleBone: 7 analog inputs (12 bits, 0 to 1.8 V), 65 digital ones"
+    summary: ClassVar[str] = "BeagleBone: 7 analog inputs (12 bits, 0 to 1.8 V), 67 digital ones"
     models: ClassVar[tuple[str, ...]] = ("BeagleBone", "PocketBeagle")
     sysfs: ClassVar[Path] = Path("/sys")
     dev: ClassVar[Path] = Path("/dev")
