@@ -4,13 +4,11 @@ to take this machine for a BeagleBone Black: Blinka's modules, once imported, ca
 from __future__ import annotations
 
 import os
-import re
 import struct
 import tomllib
 import tty
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +29,7 @@ from boards.blinka import FAILURES_UNTIL_LOST, BlinkaBoard, BlinkaSource
 from boards.registry import load_board
 from tests.boards.contract import QuietContract, SourceContract, UnplugContract
 from tests.standin.blinka_bus import Ads1115, KernelBus, Lis3dh, Mcp9808
+from tests.support.pages import Page, blocks
 
 ADS1115 = {"driver": "adafruit_ads1x15.ads1115.ADS1115"}
 MCP9808 = {"driver": "adafruit_mcp9808.MCP9808"}
@@ -350,11 +349,11 @@ def test_a_pin_can_be_an_argument() -> None:
 
 
 def test_the_pages_example_is_accepted(bus: KernelBus) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "boards-blinka.md").read_text()
-    [text] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    options = tomllib.loads(text)
-    channels = [Channel(entry["name"], entry["input"], entry["options"]) for entry in options.pop("channel")]
+    [text] = blocks(Page("docs/boards.md").section("Blinka"), "toml")
+    content = tomllib.loads(text)
+    [stream] = content["stream"]
+    channels = [Channel(entry["name"], entry["input"], entry["options"]) for entry in stream["channel"]]
     chip = bus.chips[0x48]
     assert isinstance(chip, Ads1115)
     chip.volts = [3.7, 0.0, 1.0, 0.25]
-    assert first_row(source_of(options, *channels)) == pytest.approx([3.7, 0.75], abs=2e-4)
+    assert first_row(source_of(content["board"], *channels)) == pytest.approx([3.7, 0.75], abs=2e-4)
