@@ -10,8 +10,9 @@ import pytest
 
 from gateway.doctor import Finding
 from tests.support.mosquitto import Mosquitto
-from tests.support.ports import free_port
+from tests.support.ports import accepts, free_port
 from tests.support.processes import HeadwaterProcess
+from tests.support.waiting import wait_until
 
 DEVICE = """
 [mqtt]
@@ -83,6 +84,17 @@ def test_a_relay_is_known_by_its_tables(mosquitto: Mosquitto, tmp_path: Path) ->
     assert found["listen"]["ok"]
     assert found["login"]["ok"]
     assert "board" not in found
+
+
+def test_a_relay_that_runs_already_holds_its_port_by_right(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    port = free_port()
+    path = tmp_path / "relay.toml"
+    path.write_text(f'[relay]\nlisten = "127.0.0.1:{port}"\n[mqtt]\nurl = "{mosquitto.url}"\n')
+    with HeadwaterProcess("relay", str(path), state=tmp_path) as relay:
+        wait_until(lambda: accepts(port) or not relay.running, "the relay")
+        _, found = findings(tmp_path, str(path))
+        assert found["listen"]["ok"]
+        assert f"(process {relay.pid})" in found["listen"]["found"]
 
 
 def test_without_a_configuration_the_machine_is_looked_at(tmp_path: Path) -> None:
