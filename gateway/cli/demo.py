@@ -84,7 +84,8 @@ def _ecg(rate: str) -> dict[str, Any]:
 
 def _datalog(rate: str, path: Path) -> dict[str, Any]:
     options = {"signal": "file", "path": str(path)}
-    channel = {"name": "value", "input": "P9_39", "unit": "count", "scale": 1.0, "options": options}
+    # a scale of its own: the file's numbers are no volts of the pin
+    channel = {"name": "value", "input": "P9_39", "scale": 1.0, "options": options}
     return {"name": "datalog", "rate": rate, "channel": [channel]}
 
 
