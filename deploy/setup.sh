@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 VENV=.venv
-TEST_PACKAGES=(mosquitto mosquitto-clients chromium socat gcc libc6-dev python3-dev)
-TEST_COMMANDS=(mosquitto mosquitto_pub chromium socat cc)
+TEST_PACKAGES=(mosquitto mosquitto-clients chromium socat openssl util-linux gcc libc6-dev python3-dev)
+TEST_COMMANDS=(mosquitto mosquitto_pub chromium socat openssl cc unshare)
 
 say() { printf 'headwater: %s\n' "$*" >&2; }
 
