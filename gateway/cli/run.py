@@ -42,4 +42,4 @@ def command(config: Path, overrides: tuple[str, ...], check: bool) -> None:
         pass
     service.stop()
     if service.failure is not None:
-        raise HeadwaterError(f"sampling ended: {service.failure}")
+        raise HeadwaterError(f"the device ended: {service.failure}")

@@ -59,10 +59,11 @@ def health_of(
     losses: Losses,
     outbox: Counters,
     connects: int,
+    rejection: str | None,
     clock: Mapping[str, Any],
     load: Mapping[str, float | None],
 ) -> dict[str, Any]:
-    """The `health` message. The outbox's own losses are among those of the streams."""
+    """The `health` message. What the outbox itself had to drop is in its `dropped`, not in `lost`."""
     return {
         "v": SCHEMA_VERSION,
         "epoch": epoch,
@@ -81,6 +82,7 @@ def health_of(
             "degraded": outbox.degraded,
         },
         "reconnects": max(0, connects - 1),
+        "rejected": rejection,
         "clock": dict(clock),
         **load,
     }

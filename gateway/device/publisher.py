@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.device.in_flight import InFlight
 from gateway.device.kept import Kept
 from gateway.device.outbox.outbox import Outbox
 from gateway.device.outbox.record import Record, Sending
@@ -19,6 +20,12 @@ log = logging.getLogger(__name__)
 
 TAKE_S = 0.25
 """How long the publisher waits for work before it looks whether it is to stop."""
+AGAIN_WINDOW = 16
+"""How many records that are sent again may be in flight, beside those of the outbox."""
+AGAIN_S = 1.0
+"""How long one of them may wait for its turn."""
+REJECTED_S = 5.0
+"""How long nothing is sent after the broker has rejected a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +56,26 @@ class Publisher:
         retained: Retained,
         request_filter: str,
         on_request: Callable[[str, bytes], None],
+        on_connected: Callable[[], None],
     ) -> None:
+        """`on_request` and `on_connected` are called in the network thread."""
         self._outbox = outbox
         self._kept = kept
         self._batch_topic = batch_topic
         self._content_type = content_type
         self._retained = retained
-        self._in_flight = _InFlight(self._forget)
+        self._on_connected = on_connected
+        self._in_flight = InFlight[Sending](self._answered)
+        self._again = InFlight[Record](lambda _, __: None)
+        self._lock = threading.Lock()
+        self._resume_s: float | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
         self.connects = 0
+        self.rejection: str | None = None
+        """Why the broker rejected the last record that it answered; None if it took it."""
+        self.failure: Exception | None = None
+        """What ended the thread before it was asked to stop."""
         self.connection = Connection(
             settings,
             Handlers(
@@ -66,7 +83,8 @@ class Publisher:
                 on_down=self._on_down,
                 on_refused=lambda why: log.warning("broker: %s; trying again", why),
                 on_message=lambda topic, payload, _: on_request(topic, payload),
-                on_acknowledged=self._in_flight.acknowledge,
+                on_acknowledged=self._on_answer,
+                on_rejected=self._on_answer,
             ),
             client_id=client_id,
             subscriptions=(request_filter,),
@@ -78,19 +96,27 @@ class Publisher:
         self.connection.start()
         self._thread.start()
 
-    def publish_json(self, topic: str, content: dict[str, Any], *, qos: int = 0, retain: bool = False) -> None:
-        """Send a small message now, or not at all if there is no connection."""
+    def publish_json(self, topic: str, content: dict[str, Any], *, qos: int = 0, retain: bool = False) -> bool:
+        """Send a small message now; False if there is no connection."""
         payload = json.dumps(content).encode()
-        self.connection.publish(topic, payload, qos=qos, retain=retain, content_type="application/json")
+        number = self.connection.publish(topic, payload, qos=qos, retain=retain, content_type="application/json")
+        return number is not None
 
-    def send_again(self, record: Record) -> None:
-        """Send what was acknowledged once more, beside the outbox."""
-        self._publish(record)
+    def send_again(self, record: Record) -> bool:
+        """Send what was acknowledged once more, beside the outbox; False if it cannot go now.
+
+        Waits for its turn, so that no number of requests fills the memory. For one thread alone.
+        """
+        if self._stopping.is_set() or self.connection.up is None:
+            return False
+        if not self._again.wait_for_room(AGAIN_WINDOW, AGAIN_S):
+            return False
+        return self._again.send(record, lambda: self._publish(record))
 
     def stop(self, patience_s: float) -> bool:
         """Send what is left for as long as `patience_s`, say goodbye; whether all was sent."""
         deadline = time.monotonic() + patience_s
-        while self.connection.up is not None and self._outbox.counters().records and time.monotonic() < deadline:
+        while self._sends and self._outbox.counters().records and time.monotonic() < deadline:
             self._stopping.wait(0.01)
         self._stopping.set()
         if self._thread.is_alive():
@@ -98,11 +124,18 @@ class Publisher:
         self.connection.stop(last=(self._retained.death.topic, self._retained.status()[1]))
         return not self._outbox.counters().records
 
+    @property
+    def _sends(self) -> bool:
+        return self.connection.up is not None and self.rejection is None and self.failure is None
+
     def _on_up(self, up: Up) -> None:
         log.info("broker: connected to %s with MQTT %s", self.connection.where, up.protocol)
         self.connects += 1
         self.announce()
-        self._outbox.connected(up.receive_maximum)
+        with self._lock:
+            self._resume_s = None
+            self._outbox.connected(up.receive_maximum)
+        self._on_connected()
 
     def announce(self) -> None:
         """Send the status and the metas, retained."""
@@ -111,68 +144,67 @@ class Publisher:
 
     def _on_down(self, why: str) -> None:
         log.warning("broker: connection lost: %s", why)
-        self._in_flight.clear()
-        self._outbox.release_all()
+        self._again.clear()
+        with self._lock:
+            self._resume_s = None
+            self._give_back()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            sending = self._outbox.take(TAKE_S)
-            if sending is None:
-                continue
-            self._in_flight.expect()
-            number = self._publish(sending.record)
-            self._in_flight.add(number, sending)
-            if number is None:
-                self._outbox.release_all()
-                self._stopping.wait(TAKE_S)
+        try:
+            while not self._stopping.is_set():
+                self._resume()
+                sending = self._outbox.take(TAKE_S)
+                if sending is not None:
+                    self._send(sending)
+        except Exception as error:
+            self.failure = error
+            log.exception("publishing ended")
+
+    def _send(self, sending: Sending) -> None:
+        """Publish; without a connection, the outbox gets it back when that is told, and hands it out again."""
+        connection = self._in_flight.connection
+        while not self._in_flight.send(sending, lambda: self._publish(sending.record)):
+            if self._in_flight.connection != connection or self._stopping.wait(TAKE_S):
+                return
 
     def _publish(self, record: Record) -> int | None:
         return self.connection.publish(
             self._batch_topic(record.stream), record.payload, qos=1, content_type=self._content_type(record.codec)
         )
 
-    def _forget(self, sending: Sending) -> None:
+    def _on_answer(self, number: int, rejection: str | None = None) -> None:
+        """The broker answered the message of that number, a record or something else."""
+        self._in_flight.answer(number, rejection)
+        self._again.answer(number, rejection)
+
+    def _answered(self, sending: Sending, rejection: str | None) -> None:
+        if rejection is not None:
+            self._pause(rejection, sending.record)
+            return
+        self.rejection = None
         self._outbox.ack(sending.token)
         self._kept.add(sending.record)
 
+    def _pause(self, rejection: str, record: Record) -> None:
+        """The broker does not take a record: everything waits for a while, as if there were no connection.
 
-class _InFlight:
-    """Which message number stands for which record. An acknowledgement may overtake the number it is for."""
-
-    def __init__(self, on_acknowledged: Callable[[Sending], None]) -> None:
-        self._on_acknowledged = on_acknowledged
-        self._lock = threading.Lock()
-        self._sendings: dict[int, Sending] = {}
-        self._expecting = False
-        self._early: set[int] = set()
-
-    def expect(self) -> None:
-        """A record is about to be published: its acknowledgement may come before `add`."""
+        What is wrong has to be put right at the broker; until then the outbox keeps what it can.
+        """
+        if self.rejection != rejection:
+            log.error("broker: rejects %s: %s", self._batch_topic(record.stream), rejection)
+        self.rejection = rejection
         with self._lock:
-            self._expecting = True
+            self._resume_s = time.monotonic() + REJECTED_S
+            self._give_back()
 
-    def add(self, number: int | None, sending: Sending) -> None:
-        """The record went out under that number, or not at all."""
+    def _resume(self) -> None:
+        """Try again what was rejected, when its time has come."""
         with self._lock:
-            early = number in self._early
-            self._expecting = False
-            self._early.clear()
-            if number is not None and not early:
-                self._sendings[number] = sending
-        if early:
-            self._on_acknowledged(sending)
+            up = self.connection.up
+            if up is not None and self._resume_s is not None and time.monotonic() >= self._resume_s:
+                self._resume_s = None
+                self._outbox.connected(up.receive_maximum)
 
-    def acknowledge(self, number: int) -> None:
-        """The broker has taken the message of that number, a record or something else."""
-        with self._lock:
-            sending = self._sendings.pop(number, None)
-            if sending is None and self._expecting:
-                self._early.add(number)
-        if sending is not None:
-            self._on_acknowledged(sending)
-
-    def clear(self) -> None:
-        """The connection is gone, and its numbers with it."""
-        with self._lock:
-            self._sendings.clear()
-            self._early.clear()
+    def _give_back(self) -> None:
+        self._in_flight.clear()
+        self._outbox.release_all()

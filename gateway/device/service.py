@@ -7,24 +7,28 @@ import logging
 import platform
 import threading
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 from gateway import __version__
 from gateway.codec import CODECS
+from gateway.config import DeviceConfig
 from gateway.device.acquire import Acquisition
 from gateway.device.batcher import Batcher
-from gateway.device.clocks import Clocks
+from gateway.device.clocks import Clocks, Readers
 from gateway.device.epoch import begin_epoch
+from gateway.device.events import Events
 from gateway.device.health import Load, Losses, health_of
 from gateway.device.kept import Kept
 from gateway.device.outbox.outbox import Outbox
-from gateway.device.outbox.record import OutboxSettings, PreviousEpoch, Record
+from gateway.device.outbox.record import OutboxSettings, Record
 from gateway.device.plan import Plan, PlannedStream
 from gateway.device.publisher import Publisher, Retained
 from gateway.device.requests import Requests
-from gateway.device.state import state_directory
+from gateway.device.state import held, state_directory
 from gateway.device.systemd import Notifier
+from gateway.errors import BrokerError
 from gateway.meta import latest_of, meta_of
 from gateway.model import SCHEMA_VERSION, Batch, Gap, Message
 from gateway.mqtt import Will
@@ -41,15 +45,26 @@ DRAIN_S = 5.0
 """How long a stop may take to send what is left."""
 ACQUIRE_STOP_S = 3.0
 OUTBOX_OPEN_S = 10.0
-"""How long a start waits for the outbox's file, to number the epoch above what it holds."""
+"""How long a start waits for the outbox's file, to number the epoch above what it holds.
+
+What a file that opens later tells of earlier epochs is announced then.
+"""
 
 
 class DeviceService:
-    """A running device."""
+    """A running device. What its constructor took, such as the state directory, is given back by `stop()`."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, readers: Readers | None = None) -> None:
+        """Raises ConfigError if another device uses the state directory. `readers` stand in for the clocks."""
+        with ExitStack() as undo:
+            undo.callback(plan.board.close)
+            self._set_up(plan, readers or Readers(), undo)
+            self._undo = undo.pop_all()
+
+    def _set_up(self, plan: Plan, readers: Readers, undo: ExitStack) -> None:
         config = plan.config
         self._plan = plan
+        self._board = plan.board.describe()
         self._topics = Topics(config.mqtt.root)
         self._device = config.device.name
         self._streams = {planned.stream.name: planned.stream for planned in plan.streams}
@@ -61,40 +76,60 @@ class DeviceService:
         self._notifier = Notifier()
         self._losses = Losses()
         self._load = Load()
-        self.clocks = Clocks(self._on_event)
-        directory = state_directory(self._device, config.device.state)
-        settings = OutboxSettings(
-            directory=directory,
-            durability=config.outbox.durability,
-            max_bytes=config.outbox.max_bytes,
-            drop=config.outbox.drop,
-        )
-        self._outbox = Outbox(settings, on_event=self._on_event)
-        self._outbox.start()
-        self._previous: list[PreviousEpoch] = self._outbox.previous(OUTBOX_OPEN_S) or []
-        self.epoch = begin_epoch(directory, max((previous.epoch for previous in self._previous), default=0))
+        self._events = Events()
+        self.clocks = Clocks(self._on_event, readers)
+        self._open_outbox(config, undo)
         self._acquisitions = [self._acquisition(planned) for planned in plan.streams]
-        kept = Kept(config.outbox.kept_bytes)
         self._requests = Requests(
-            kept, {name: stream.codec for name, stream in self._streams.items()}, self.epoch, self._send_again
+            self._kept,
+            {name: stream.codec for name, stream in self._streams.items()},
+            self.epoch,
+            lambda record: self._publisher.send_again(record),
         )
         self._publisher = Publisher(
             config.mqtt,
             self._outbox,
-            kept,
+            self._kept,
             client_id=f"headwater-{self._device}",
             batch_topic=lambda stream: self._topics.batch(self._device, stream),
             content_type=lambda codec: CODECS[codec].content_type,
             retained=self._retained(),
             request_filter=self._topics.request(self._device, "+"),
             on_request=self._requests.take,
+            on_connected=self._events.flush,
         )
+        self._events.through(self._send_event)
         self._keeper = threading.Thread(target=self._look_after, name="look after", daemon=True)
 
+    def _open_outbox(self, config: DeviceConfig, undo: ExitStack) -> None:
+        """Take the state directory, open what is kept there, and number the epoch."""
+        directory = state_directory(self._device, config.device.state)
+        undo.enter_context(held(directory))
+        settings = OutboxSettings(
+            directory=directory,
+            durability=config.outbox.durability,
+            max_bytes=config.outbox.max_bytes,
+            drop=config.outbox.drop,
+        )
+        self._kept = Kept(config.outbox.kept_bytes)
+        self._outbox = Outbox(settings, on_event=self._on_event)
+        self._outbox.start()
+        undo.callback(self._outbox.close)
+        previous = self._outbox.previous(OUTBOX_OPEN_S)
+        self._knows_previous = previous is not None
+        self.epoch = begin_epoch(directory, max((earlier.epoch for earlier in previous or []), default=0))
+
     def start(self) -> None:
-        """Begin to sample and to connect; neither waits for the other."""
+        """Begin to sample and to connect; neither waits for the other.
+
+        Raises BrokerError if the settings can never work; the device is stopped then.
+        """
+        try:
+            self._publisher.start()
+        except BrokerError:
+            self._undo.close()
+            raise
         self._requests.start()
-        self._publisher.start()
         for acquisition in self._acquisitions:
             acquisition.start()
         self._keeper.start()
@@ -104,20 +139,23 @@ class DeviceService:
         """Stop sampling, send what is left, say goodbye."""
         self._notifier.stopping()
         for acquisition in self._acquisitions:
-            if not acquisition.stop(ACQUIRE_STOP_S):
+            acquisition.ask_to_stop()
+        patience_ends = time.monotonic() + ACQUIRE_STOP_S
+        for acquisition in self._acquisitions:
+            if not acquisition.stop(max(0.0, patience_ends - time.monotonic())):
                 log.warning("%s: the source hangs; it is left behind", acquisition.name)
         self._stopping.set()
         self._keeper.join()
         self._requests.stop()
         if not self._publisher.stop(DRAIN_S):
             log.warning("stopped with %d messages unsent; they are kept", self._outbox.counters().records)
-        self._outbox.close()
-        self._plan.board.close()
+        self._undo.close()
 
     @property
     def failure(self) -> Exception | None:
-        """What ended an acquisition that was not asked to stop."""
-        return next((acquisition.failure for acquisition in self._acquisitions if acquisition.failure), None)
+        """What ended a thread that was not asked to stop."""
+        failures = [acquisition.failure for acquisition in self._acquisitions] + [self._publisher.failure]
+        return next((failure for failure in failures if failure is not None), None)
 
     def health(self) -> dict[str, Any]:
         """What the `health` topic says."""
@@ -129,6 +167,7 @@ class DeviceService:
             losses=self._losses,
             outbox=self._outbox.counters(),
             connects=self._publisher.connects,
+            rejection=self._publisher.rejection,
             clock=self.clocks.describe(),
             load=self._load.read(),
         )
@@ -158,23 +197,21 @@ class DeviceService:
             record = Record(name, message.epoch, message.index, message.frames, payload, codec=codec)
         self._outbox.put(record)
 
-    def _send_again(self, record: Record) -> None:
-        self._publisher.send_again(record)
-
     def _on_event(self, event: str, content: dict[str, Any]) -> None:
-        """Tell an event, if there is a connection: what it is about is in the health and in the stream anyway."""
         log.info("event %s: %s", event, content)
+        self._events.add(event, content)
+
+    def _send_event(self, event: str, content: dict[str, Any]) -> bool:
         if event == "clock_step":
             self._publisher.announce()
-        topic = self._topics.event(self._device, "device", event)
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._publisher.publish_json(topic, {"time": now, **content}, qos=1)
+        return self._publisher.publish_json(self._topics.event(self._device, "device", event), content, qos=1)
 
     def _look_after(self) -> None:
         """Feed the watchdog from the acquisitions' progress, and send the newest values and the health."""
         latest_s = health_s = time.monotonic()
         while not self._stopping.wait(TICK_S):
             self.clocks.look()
+            self._look_for_previous()
             if not self._stalled():
                 self._notifier.alive()
             now = time.monotonic()
@@ -184,6 +221,12 @@ class DeviceService:
             if now - health_s >= self._plan.config.device.health:
                 health_s = now
                 self._publish_health()
+
+    def _look_for_previous(self) -> None:
+        """Announce what the outbox's file tells of earlier epochs, if it took longer to open than the start."""
+        if not self._knows_previous and self._outbox.previous(0) is not None:
+            self._knows_previous = True
+            self._publisher.announce()
 
     def _publish_latest(self) -> None:
         for name in list(self._newest):
@@ -212,17 +255,18 @@ class DeviceService:
         )
 
     def _status(self, *, online: bool, reason: str = "stopped") -> tuple[str, bytes]:
+        previous = self._outbox.previous(0)
         status: dict[str, Any] = {
             "v": SCHEMA_VERSION,
             "online": online,
             "epoch": self.epoch,
             "started": self._started.isoformat(timespec="milliseconds"),
             "versions": {"headwater": __version__, "python": platform.python_version()},
-            "board": self._plan.board.describe(),
+            "board": self._board,
             "clock": self.clocks.describe(),
             "streams": list(self._streams),
             "acquired": {acquisition.name: acquisition.acquired for acquisition in self._acquisitions},
-            "previous": [previous.as_dict() for previous in self._previous],
+            "previous": None if previous is None else [earlier.as_dict() for earlier in previous],
         }
         if not online:
             status["reason"] = reason
