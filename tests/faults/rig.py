@@ -14,6 +14,7 @@ from typing import Any, Self
 from tests.faults.proxy import FaultProxy, Faults
 from tests.support.mosquitto import Mosquitto
 from tests.support.processes import HeadwaterProcess
+from tests.support.waiting import wait_until
 
 PINS = ("P9_39", "P9_40", "P9_37", "P9_38", "P9_33", "P9_36", "P9_35", "AIN7")
 
@@ -41,6 +42,7 @@ class Rig:
         )
         url = _url(self.downlink)
         self.audit = self._headwater("audit", "bbb1/load", "--url", url, "--json", "--settle", "60")
+        wait_until(lambda: self.broker.log.count("Sending SUBACK to headwater-audit") == 3, "the subscriptions")
         self.config = self._directory / "device.toml"
         self.config.write_text(self._device(), encoding="utf-8")
         self.start_device()
