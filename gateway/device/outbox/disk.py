@@ -16,7 +16,7 @@ from pathlib import Path
 from gateway.account import IntervalSet, Range
 from gateway.device.outbox import rows
 from gateway.device.outbox.drop import Run, Span, plan
-from gateway.device.outbox.faults import DiskDamaged, translated
+from gateway.device.outbox.faults import DiskDamaged, DiskUnusable, translated
 from gateway.device.outbox.memory import Entry
 from gateway.device.outbox.record import RECORD_OVERHEAD, EncodeGap, gap_record
 from gateway.device.outbox.rows import Marks, Row
@@ -36,7 +36,7 @@ SHRINK_PAGES = 4096
 FIXED_PAGES = 16
 """Pages that are there however few the records are."""
 
-SALVAGE_ROWS = 500
+SALVAGE_ROWS = 100
 """Rows in one transaction when another file is taken over."""
 
 
@@ -160,17 +160,20 @@ class DiskTier:
         return contents
 
     def take_over(self, old: Path, skip: IntervalSet) -> Contents:
-        """Copy what is sound of another file's rows, without those to skip, and of its marks."""
-        contents = Contents()
-        found = (row for row in rows.salvage(old, contents.marks) if row.row not in skip and contents.take(row))
-        with translated(self.path):
-            while chunk := list(islice(found, SALVAGE_ROWS)):
+        """Copy what is sound of another file's rows, without those to skip, and of its marks; as much as fits."""
+        seen = Contents()
+        found = (row for row in rows.salvage(old, seen.marks) if row.row not in skip and seen.take(row))
+        try:
+            with translated(self.path):
+                while chunk := list(islice(found, SALVAGE_ROWS)):
+                    with self._transaction():
+                        self._connection.executemany(rows.INSERT, map(rows.values, chunk))
                 with self._transaction():
-                    self._connection.executemany(rows.INSERT, map(rows.values, chunk))
-            with self._transaction():
-                rows.write_marks(self._connection, contents.marks)
-        self._next_row = max(self._next_row, contents.rows.end)
-        return contents
+                    rows.write_marks(self._connection, seen.marks)
+        except DiskUnusable as trouble:
+            if not trouble.full:
+                raise
+        return self.scan(IntervalSet())
 
     def write(self, work: Work) -> Written:
         """Delete, make room, insert, note the marks: all of it happens or nothing."""

@@ -1,18 +1,14 @@
-"""The outbox: a lock around what `core` decides, and the thread that does it to the file."""
+"""The outbox: a lock around what the core decides, and a thread for what the worker does to the file."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
-from gateway.account import IntervalSet
-from gateway.device.outbox.aside import remove, set_aside
 from gateway.device.outbox.core import Core
-from gateway.device.outbox.disk import Contents, DiskTier, Work
-from gateway.device.outbox.faults import DiskDamaged, DiskUnusable, translated
+from gateway.device.outbox.faults import DiskUnusable
 from gateway.device.outbox.record import (
     Counters,
     EncodeGap,
@@ -23,18 +19,9 @@ from gateway.device.outbox.record import (
     Sending,
     encode_gap,
 )
+from gateway.device.outbox.worker import OnCommitted, Worker
 
 log = logging.getLogger(__name__)
-
-FILE = "outbox.db"
-
-TIDY_AFTER_NS = 10_000_000_000
-"""How often it is seen whether the file is much larger than what it holds."""
-
-RETRY_AT_MOST_S = 16.0
-"""The longest pause between attempts to write again."""
-
-OnCommitted = Callable[[Sequence[Record]], None]
 
 
 class Outbox:
@@ -58,37 +45,37 @@ class Outbox:
         has just put on disk; both from any thread, with no lock held. `clock` is CLOCK_MONOTONIC in ns.
         """
         self._settings = settings
-        self._path = (settings.directory or Path()) / FILE
         self._core = Core(settings, encode_gap)
-        self._encode_gap = encode_gap
         self._on_event = on_event
         self._on_ready = on_ready
-        self._on_committed = on_committed
         self._clock = clock
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._changed = threading.Condition(self._lock)
-        self._opened = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._flushing = False
-        self._disk: DiskTier | None = None
-        self._retry_ns = 0
-        self._retry_s = settings.retry_s
-        self._tidied_ns = 0
-        self._removed = False
+        self._worker: Worker | None = None
+        if settings.directory is not None:
+            self._worker = Worker(
+                self._core,
+                self._lock,
+                settings.directory,
+                encode_gap=encode_gap,
+                clock=clock,
+                on_progress=self._progress,
+                on_committed=on_committed,
+            )
 
     def start(self) -> None:
         """Start the thread that works on the file; it opens it first."""
-        if self._settings.directory is None:
-            self._opened.set()
-            return
-        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
-        self._thread.start()
+        if self._worker is not None:
+            self._thread = threading.Thread(target=self._run, args=(self._worker,), name="outbox", daemon=True)
+            self._thread.start()
 
     def previous(self, timeout: float | None = None) -> list[PreviousEpoch] | None:
         """What is known of earlier epochs; waits for the file to be open, None if it is not in time."""
-        if not self._opened.wait(timeout):
+        if self._worker is not None and not self._worker.opened.wait(timeout):
             return None
         return self._core.previous
 
@@ -96,7 +83,7 @@ class Outbox:
         """Take a record in. Waits for nothing; what does not fit is declared lost as `drop` says."""
         with self._lock:
             self._core.put(record, self._clock())
-            if self._core.hurry:
+            if self._core.hurry and self._worker is not None and self._worker.may_write:
                 self._work.notify()
             self._changed.notify_all()
         self._tell(ready=True)
@@ -160,31 +147,25 @@ class Outbox:
             self._work.notify()
         if self._thread is not None:
             self._thread.join()
-        elif self._settings.directory is not None:
-            self._finish()
+        elif self._worker is not None:
+            self._worker.finish()
 
     def step(self, *, everything: bool = False) -> None:
         """Do what is due on the disk; with `everything`, also what is not due yet."""
-        if self._settings.directory is None:
-            return
-        if everything or self._clock() >= self._retry_ns:
-            self._attempt(lambda: self._write(everything=everything))
-        self._attempt(self._fetch)
-        self._attempt(self._tidy)
-        self._tell()
+        if self._worker is not None:
+            self._worker.step(everything=everything)
+            self._tell()
 
-    # The thread
-
-    def _run(self) -> None:
+    def _run(self, worker: Worker) -> None:
         pause = min(self._settings.spill_after_s, 1.0) / 2
         while True:
             with self._lock:
-                if not self._has_to_go_on:
+                if not (self._stopping or self._flushing or worker.is_pressed):
                     self._work.wait(pause)
                 stopping, everything = self._stopping, self._flushing
                 self._flushing = False
             if stopping:
-                self._finish()
+                worker.finish()
                 return
             if self._settings.durability == "always":
                 time.sleep(self._settings.group_s)
@@ -193,144 +174,12 @@ class Outbox:
             except Exception as error:
                 # whatever it was, a thread that ended would lose records without a word
                 log.exception("outbox: unexpected")
-                self._give_up(DiskUnusable(repr(error)))
+                worker.give_up(DiskUnusable(repr(error)))
 
-    @property
-    def _has_to_go_on(self) -> bool:
-        if self._stopping or self._flushing:
-            return True
-        may_write = self._clock() >= self._retry_ns
-        return ((self._disk is None or self._core.hurry) and may_write) or self._core.wanted() is not None
-
-    def _finish(self) -> None:
-        self.step(everything=True)
-        self._let_go()
-
-    # The file
-
-    def _attempt(self, action: Callable[[], None]) -> None:
-        """Do something with the file, and go on without it if that cannot be done."""
-        try:
-            action()
-        except DiskUnusable as trouble:
-            self._give_up(trouble)
-        except DiskDamaged as damage:
-            self._replace(damage)
-
-    def _write(self, *, everything: bool) -> None:
-        disk = self._disk or self._open()
-        while (work := self._next_work(everything=everything)) is not None:
-            try:
-                written = disk.write(work)
-            except BaseException:
-                with self._lock:
-                    self._core.failed(work)
-                raise
-            with self._lock:
-                self._core.wrote(work, written, self._clock())
-                self._changed.notify_all()
-            self._retry_s = self._settings.retry_s
-            if self._on_committed is not None:
-                self._on_committed([entry.record for entry, _ in written.rows])
-            self._tell(ready=True)
-
-    def _next_work(self, *, everything: bool) -> Work | None:
+    def _progress(self) -> None:
         with self._lock:
-            return self._core.work(self._clock(), everything=everything)
-
-    def _fetch(self) -> None:
-        while self._disk is not None:
-            with self._lock:
-                wanted = self._core.wanted()
-            if wanted is None:
-                return
-            rows = self._disk.read(*wanted)
-            with self._lock:
-                self._core.fetched(rows)
-                self._changed.notify_all()
-            self._tell(ready=True)
-
-    def _tidy(self) -> None:
-        if self._disk is None:
-            return
-        with self._lock:
-            oldest = next(iter(self._core.ledger.backlog), None)
-        put_ns = self._disk.put_ns(oldest[0]) if oldest else None
-        with self._lock:
-            self._core.oldest_backlog_ns = put_ns
-        now = self._clock()
-        if self._stopping or now - self._tidied_ns >= TIDY_AFTER_NS:
-            self._tidied_ns = now
-            self._disk.shrink()
-
-    def _open(self) -> DiskTier:
-        disk = self._new_tier()
-        try:
-            contents = disk.scan(IntervalSet() if self._removed else self._core.ledger.doomed)
-        except BaseException:
-            disk.close()
-            raise
-        self._adopt(disk, contents, fresh=self._removed)
-        self._removed = False
-        return disk
-
-    def _new_tier(self) -> DiskTier:
-        return DiskTier(self._path, limit=self._core.sizes.disk, encode_gap=self._encode_gap)
-
-    def _adopt(self, disk: DiskTier, contents: Contents, *, fresh: bool) -> int:
-        with self._lock:
-            lost = self._core.adopt(contents, self._clock(), fresh=fresh)
-        self._disk = disk
-        self._opened.set()
-        return lost
-
-    def _replace(self, damage: DiskDamaged) -> None:
-        """Set the file aside, begin another one, and take over what is sound of it."""
-        self._let_go()
-        try:
-            with translated(self._path):
-                aside = set_aside(self._path)
-            disk = self._new_tier()
-            contents = disk.take_over(aside, self._core.ledger.doomed)
-        except (DiskUnusable, DiskDamaged) as trouble:
-            self._give_up(DiskUnusable(f"{damage}; and then {trouble}"))
-            return
-        lost = self._adopt(disk, contents, fresh=True)
-        log.error("outbox: %s; set aside as %s, %d records are sound", damage, aside, contents.rows.count)
-        self._core.notices.append(
-            (
-                "outbox_corrupt",
-                {"why": str(damage), "file": str(aside), "salvaged": contents.rows.count, "lost_frames": lost},
-            )
-        )
-
-    def _give_up(self, trouble: DiskUnusable) -> None:
-        """Go on in memory alone, and try again later.
-
-        When the disk is full, the file can still be read. Nothing can be deleted from it, because that needs
-        space too; but once all of it was acknowledged, it can be removed as a whole.
-        """
-        log.warning("outbox: %s; what comes is kept in memory", trouble)
-        if not trouble.full:
-            self._let_go()
-        elif self._disk is not None and not self._core.ledger.records:
-            self._let_go()
-            remove(self._path)
-            self._removed = True
-            self._retry_s = 0.0
-        self._retry_ns = self._clock() + int(self._retry_s * 1e9)
-        self._retry_s = min(max(self._retry_s * 2, self._settings.retry_s), RETRY_AT_MOST_S)
-        with self._lock:
-            self._core.degrade(str(trouble))
             self._changed.notify_all()
         self._tell(ready=True)
-
-    def _let_go(self) -> None:
-        if self._disk is not None:
-            with self._lock:
-                self._core.closed()
-            self._disk.close()
-            self._disk = None
 
     def _tell(self, *, ready: bool = False) -> None:
         """Call back, without the lock."""

@@ -86,6 +86,34 @@ def full_but_drained(directory: Path) -> None:
     assert box.names[-1] == "outbox_recovered"
 
 
+def full_while_a_damaged_file_is_taken_over(directory: Path) -> None:
+    """There is no room for both; what was taken over stays, and the rest of the start is as any other."""
+    run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", directory)
+    earlier = Bench(settings_at(directory))
+    fill(earlier, range(700))
+    earlier.outbox.close()
+    file = directory / "outbox.db"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+    box = Bench(settings_at(directory))
+    for number in range(100):
+        box.outbox.put(batch(number, epoch=2))
+    box.wait(1.0)
+    assert box.names == ["outbox_corrupt"]
+    run("mount", "-o", "remount,size=32m", directory)
+    box.wait(20.0)
+    box.wait(20.0)
+    box.drain()
+    assert box.outbox.counters().degraded is None
+    assert box.account.of("ecg", 2).delivered == 100 * FRAMES
+    (known,) = box.outbox.previous(0) or []
+    taken_over = sum(end - start for start, end in known.backlog)
+    assert 0 < taken_over < 700 * FRAMES
+    assert box.account.of("ecg", 1).delivered == taken_over
+    assert box.account.of("ecg", 1).duplicates == 0
+
+
 def full_from_the_start(directory: Path) -> None:
     """Not even an empty file fits; live data goes out from memory."""
     run("mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", directory)
@@ -147,7 +175,14 @@ def read_only_on_the_way(directory: Path) -> None:
 
 SCENARIOS = {
     scenario.__name__: scenario
-    for scenario in (full, full_but_drained, full_from_the_start, read_only_from_the_start, read_only_on_the_way)
+    for scenario in (
+        full,
+        full_but_drained,
+        full_while_a_damaged_file_is_taken_over,
+        full_from_the_start,
+        read_only_from_the_start,
+        read_only_on_the_way,
+    )
 }
 
 if __name__ == "__main__":
