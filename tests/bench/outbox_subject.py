@@ -64,10 +64,11 @@ def main() -> None:
         raise SystemExit(f"dropped {counters.dropped}: the figures mean nothing")
     figures = {
         "put_s": put_s,
-        "drain_s": drain_s,
         "cpu_s": time.process_time() - cpu,
         "written": written_bytes() - before,
     }
+    if away:
+        figures["drain_s"] = drain_s
     print(json.dumps(figures))
 
 
