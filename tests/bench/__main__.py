@@ -8,11 +8,13 @@ from importlib import import_module
 
 from tests.bench.report import Benchmark, machine, save
 
-TIMED = ("device",)
+TIMED = ("device", "latency", "drain")
 """Benchmarks that take as long as they are told to: `benchmark(runs, seconds=…)`."""
 
 BENCHMARKS = {
     "device": "CPU and memory of the device at 8 x 25 kS/s, beside LSL, mflow and one publish a sample",
+    "latency": "newest sample to subscriber beyond one bare MQTT hop, and through the relay's WebSocket",
+    "drain": "how fast the backlog of an outage goes, and what it does to live data",
     "chain": "the whole way of a sample: CPU on the device side, samples/s to a WebSocket subscriber",
     "polled": "a polled source at 1 kHz: lateness with and without SCHED_FIFO, CPU",
     "fanout": "one stream to 100 subscribers: mosquitto, nats-server, picows, aiohttp, websockets",
