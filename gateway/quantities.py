@@ -23,6 +23,9 @@ _BYTES = {
 }
 
 
+SLOWEST_HZ, FASTEST_HZ = 1e-9, 1e9
+
+
 def parse_duration(value: Any) -> float:
     """Seconds of `"100ms"`, `"5min"`, `2` or `"1.5s"`; raises ValueError."""
     return _positive(value, _SECONDS, "a duration such as '100ms', '2s' or '5min'", "s")
@@ -43,12 +46,19 @@ def parse_rate(value: Any) -> Fraction:
     try:
         if isinstance(value, bool) or not isinstance(value, int | float | str | Fraction):
             raise TypeError
+        if not SLOWEST_HZ <= _rough(str(value)) <= FASTEST_HZ:  # before exact arithmetic on a huge exponent
+            raise ValueError
         rate = Fraction(str(value))
     except (ValueError, TypeError, ZeroDivisionError):
         raise ValueError(f"must be {allowed}") from None
     if rate <= 0:
         raise ValueError(f"must be {allowed}")
     return rate
+
+
+def _rough(text: str) -> float:
+    numerator, slash, denominator = text.partition("/")
+    return float(numerator) / float(denominator) if slash else float(numerator)
 
 
 def format_rate(rate: Fraction) -> str:
