@@ -61,7 +61,8 @@ def problems(error: ValidationError, model: type[BaseModel]) -> list[tuple[Path,
         else:
             message = PLAIN_WORDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
             value = without_passwords(repr(detail["input"]))
-            found.append((path, f"{message[:1].lower()}{message[1:]}; found {value:.80}"))
+            shown = f"; found {value:.80}" if path else ""  # of everything together nothing can be shown
+            found.append((path, f"{message[:1].lower()}{message[1:]}{shown}"))
     return found
 
 

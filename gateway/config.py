@@ -11,9 +11,9 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from boards.options import Options, did_you_mean, key_of, problems, without_passwords
 from boards.options import Path as KeyPath
@@ -35,6 +35,12 @@ def _name(name: str) -> str:
         return check_name(name)
     except TopicError as error:
         raise ValueError(str(error)) from None
+
+
+def _readable(path: Path | None) -> Path | None:
+    if path is not None and not os.access(path, os.R_OK):
+        raise ValueError("must name a file that can be read")
+    return path
 
 
 class DeviceSettings(Options):
@@ -145,8 +151,22 @@ class RelaySettings(Options):
     """The `[relay]` table."""
 
     listen: str = "127.0.0.1:8080"
+    insecure: bool = False
+    """Whether anybody who can reach the address may read everything."""
+    cert: Path | None = None
+    key: Path | None = None
+    origins: tuple[str, ...] = ()
+    """Where pages that may use the API come from, beside the relay itself: `https://scope.example`."""
     queue: Size = 4 << 20
     """The bound of each subscriber's queue."""
+    policy: Literal["drop_oldest", "decimate", "disconnect"] = "drop_oldest"
+    """What happens to a subscriber whose queue is full, unless it asks for something else."""
+    hold: Duration = 10.0
+    """How long subscribers who want everything in order wait for what comes late."""
+    connections: int = Field(default=5000, ge=1)
+    connections_per_address: int = Field(default=1000, ge=1)
+    handshake: Duration = 10.0
+    """How long a client may take to say what it wants and who it is."""
     loop: Literal["auto", "asyncio", "uvloop"] = "auto"
     """The event loop: `auto` is uvloop where it is installed."""
 
@@ -156,9 +176,17 @@ class RelaySettings(Options):
         host, colon, port = listen.rpartition(":")
         if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
             raise ValueError("must be 'address:port' with a port from 1 to 65535")
-        if host.strip("[]") not in LOOPBACK:
-            raise ValueError(f"must be on a loopback address ({', '.join(LOOPBACK)}) as long as there is no login")
         return listen
+
+    @field_validator("origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not re.fullmatch(r"https?://[^/\s]+", origin):
+                raise ValueError("must be origins such as 'https://scope.example', without a path")
+        return origins
+
+    _check_files = field_validator("cert", "key")(_readable)
 
     @property
     def host(self) -> str:
@@ -169,6 +197,27 @@ class RelaySettings(Options):
     def port(self) -> int:
         """The port to listen on."""
         return int(self.listen.rpartition(":")[2])
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine reaches the address."""
+        return self.host in LOOPBACK
+
+
+class AuthSettings(Options):
+    """The `[auth]` table: what tokens are signed with."""
+
+    secret_file: Path | None = None
+    """A file with a secret of at least 32 bytes, for HS256; what it signs, it also checks."""
+    public_key: Path | None = None
+    """A PEM file with an RSA, EC or Ed25519 public key: tokens are made elsewhere."""
+
+    _check_files = field_validator("secret_file", "public_key")(_readable)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether tokens are asked for."""
+        return self.secret_file is not None or self.public_key is not None
 
 
 class SourceSettings(MqttSettings):
@@ -186,12 +235,26 @@ class RelayConfig(Options):
     """What `headwater relay` reads."""
 
     relay: RelaySettings = RelaySettings()
+    auth: AuthSettings = AuthSettings()
     mqtt: tuple[SourceSettings, ...] = (SourceSettings(),)
 
     @field_validator("mqtt", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return [value] if isinstance(value, Mapping) else value
+
+    @model_validator(mode="after")
+    def _check_access(self) -> Self:
+        settings = self.relay
+        if not (settings.local or self.auth.wanted or settings.insecure):
+            raise ValueError(
+                f"relay.listen: must be on a loopback address ({', '.join(LOOPBACK)}) as long as there is no "
+                f"login: set auth.secret_file or auth.public_key, or relay.insecure = true; "
+                f"found {settings.listen!r}"
+            )
+        if (settings.cert is None) != (settings.key is None):
+            raise ValueError("relay.cert and relay.key belong together")
+        return self
 
 
 def _some_and_distinct(what: str, names: list[str]) -> None:

@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "a simulated board, a broker, the relay and the page, in one process",
     "run": "the device: sample a board and publish to MQTT",
     "relay": "the relay: from MQTT to browsers and other subscribers",
+    "token": "make a token that lets somebody read streams from a relay",
     "broker": "an MQTT broker for trying things out",
     "sub": "print a stream from the broker",
     "doctor": "what is right with this machine, and what to do about the rest",

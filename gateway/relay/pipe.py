@@ -26,7 +26,7 @@ KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPC
 class Pipe(asyncio.Protocol):
     """One client that gets a feed. Give it to the transport as its protocol.
 
-    May be overridden: `data_received`; `lost` is called once when the connection is gone; `end` says good-bye.
+    May be overridden: `data_received`; `connection_lost`, calling this one; `end`, to say good-bye.
     """
 
     def __init__(
@@ -34,10 +34,9 @@ class Pipe(asyncio.Protocol):
     ) -> None:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
-        self._paused = False
+        self._paused = transport.get_write_buffer_size() > 0
         self._handle = _handle_of(transport)
         self.closed = False
-        self.on_lost: Callable[[], None] | None = None
         transport.set_write_buffer_limits(0 if self._handle is not None else TLS_HIGH_BYTES, 0)
         self.subscriber = Subscriber(self, form, bound, policy)
 
@@ -87,8 +86,6 @@ class Pipe(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self._handle = None
-        if self.on_lost is not None:
-            self.on_lost()
 
 
 def _handle_of(transport: asyncio.Transport) -> int | None:

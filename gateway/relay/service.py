@@ -6,19 +6,20 @@ import asyncio
 import logging
 import os
 import socket
+import ssl
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
-from gateway import __version__
-from gateway.config import RelayConfig
-from gateway.errors import ListenError
+from gateway.config import RelayConfig, RelaySettings
+from gateway.errors import ConfigError, ListenError
 from gateway.relay.core import Core
-from gateway.relay.front import FrontDoor, Gate
+from gateway.relay.front import FrontDoor
 from gateway.relay.ingest import Ingest, Source
-from gateway.relay.outlets.live import LiveOutlet
+from gateway.relay.outlets import HTTP_OUTLETS
+from gateway.relay.pipe import CLOSE_S
 from gateway.relay.reception import Reception
 
 log = logging.getLogger(__name__)
@@ -26,20 +27,14 @@ log = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "web" / "dist"
 SHUTDOWN_S = 1.0
 
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-
 
 class RelayService:
     """A running relay, for as long as the `async with` lasts."""
 
     def __init__(self, config: RelayConfig) -> None:
         self._config = config
-        self._core = Core(config.relay.queue)
-        self._live = LiveOutlet(self._core)
+        self._core = Core(config)
+        self._tls = _tls(config.relay)
         self._ingest: Ingest | None = None
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
@@ -50,20 +45,16 @@ class RelayService:
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         try:
-            gate = Gate(10000, 10000, 10)
-            server = self._runner.server
-            assert server is not None
-            self._server = await asyncio.get_running_loop().create_server(
-                lambda: FrontDoor(gate, server), settings.host, settings.port
-            )
+            self._server = await self._listen(self._runner)
         except OSError as error:
             await self._runner.cleanup()
             reason = os.strerror(error.errno) if error.errno else str(error)  # asyncio wraps it in many words
             raise ListenError(f"relay.listen: cannot listen on {settings.listen}: {reason}") from None
         self._ingest = self._make_ingest()
         self._ingest.start()
-        self._tasks = [asyncio.create_task(self._live.run()), asyncio.create_task(self._ingest.run())]
-        log.info("relay: listening on http://%s", settings.listen)
+        self._core.undecodable = lambda: self._ingest.undecodable if self._ingest else 0
+        self._tasks = [asyncio.create_task(self._core.run()), asyncio.create_task(self._ingest.run())]
+        log.info("relay: listening on %s://%s", "https" if self._tls else "http", settings.listen)
         return self
 
     async def __aexit__(
@@ -75,9 +66,40 @@ class RelayService:
             await self._ingest.stop()
         for task in self._tasks:
             task.cancel()
-        await self._live.close()
+        await self._send_away()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def reload(self) -> None:
+        """Read certificates and keys anew; what cannot be used is logged, and the old ones stay."""
+        try:
+            self._core.auth.reload()
+            if self._tls is not None:
+                _load_certificate(self._tls, self._config.relay)
+        except ConfigError as error:
+            log.error("reload: %s", error)
+            return
+        log.info("reload: certificates and keys are read anew")
+
+    async def _listen(self, runner: web.AppRunner) -> asyncio.Server:
+        server = runner.server
+        assert server is not None
+        settings = self._config.relay
+        return await asyncio.get_running_loop().create_server(
+            lambda: FrontDoor(self._core.gate, server),
+            settings.host,
+            settings.port,
+            ssl=self._tls,
+            ssl_handshake_timeout=settings.handshake if self._tls else None,
+        )
+
+    async def _send_away(self) -> None:
+        """Tell every client to come back later, and give them a moment to read it."""
+        for client in list(self._core.clients):
+            client.end("restart")
+        deadline = asyncio.get_running_loop().time() + CLOSE_S
+        while self._core.clients and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
 
     def _make_ingest(self) -> Ingest:
         sources = []
@@ -98,33 +120,15 @@ class RelayService:
         self._core.announce("", {"type": "broker", "connected": connected})
 
     def _application(self) -> web.Application:
-        application = web.Application()
-        application.on_response_prepare.append(_secure)
-        application.add_routes(
-            [
-                *self._live.routes(),
-                web.get("/api/v1/streams", self._streams),
-                web.get("/healthz", self._healthz),
-                web.get("/", _page),
-            ]
-        )
+        core = self._core
+        application = web.Application(middlewares=[core.guard.check])
+        application.on_response_prepare.append(core.guard.headers)
+        for outlet in HTTP_OUTLETS:
+            application.add_routes(outlet(core).routes())
+        application.add_routes([web.get("/", _page)])
         if PAGE.is_dir():
             application.router.add_static("/", PAGE)
         return application
-
-    async def _streams(self, _: web.Request) -> web.Response:
-        return web.json_response({"streams": self._core.catalogue.listing()})
-
-    async def _healthz(self, _: web.Request) -> web.Response:
-        ingest = self._ingest
-        return web.json_response(
-            {
-                "status": "ok",
-                "version": __version__,
-                "broker": ingest is not None and ingest.connected,
-                "undecodable": 0 if ingest is None else ingest.undecodable,
-            }
-        )
 
 
 async def _page(_: web.Request) -> web.FileResponse:
@@ -133,5 +137,17 @@ async def _page(_: web.Request) -> web.FileResponse:
     return web.FileResponse(PAGE / "index.html")
 
 
-async def _secure(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SECURITY_HEADERS)
+def _tls(config: RelaySettings) -> ssl.SSLContext | None:
+    if config.cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _load_certificate(context, config)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, config: RelaySettings) -> None:
+    assert config.cert is not None
+    try:
+        context.load_cert_chain(config.cert, config.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"relay.cert, relay.key: {config.cert}: cannot be used: {error}") from None

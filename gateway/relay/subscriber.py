@@ -129,6 +129,13 @@ class Subscriber:
         self._notes.pop(about, None)
         self._notes[about] = wire
 
+    def deliver(self, delivery: Delivery) -> None:
+        """Write a message of no feed at once, or queue it."""
+        if not self.ready:
+            self.offer(delivery)
+        elif not self.send(delivery.wire(self.form)):
+            self.stall()
+
     def offer(self, delivery: Delivery) -> None:
         """Queue a message for a reader that is not ready; if the queue is full, do what the policy says."""
         if self._ended or (self._replay is not None and self._replay.brings(delivery.span)):

@@ -14,10 +14,13 @@ from aiohttp import web
 
 from gateway import __version__
 from gateway.errors import TopicError
+from gateway.relay.auth import AuthError, Grant
+from gateway.relay.client import Client
 from gateway.relay.core import Core
 from gateway.relay.delivery import Delivery
 from gateway.relay.front import front_door
-from gateway.relay.pipe import Pipe
+from gateway.relay.guard import GRANT
+from gateway.relay.subscriber import POLICIES
 from gateway.relay.websocket import (
     Close,
     FrameReader,
@@ -46,6 +49,10 @@ TOLD = ("broker", "status", "meta", "undecodable")
 ENDINGS = {
     "slow": (Close.SLOW, "the queue is full; resume where you were"),
     "gaps": (Close.SLOW, "too many separate gaps to list; resume where you were"),
+    "expired": (Close.UNAUTHORIZED, "the token has expired"),
+    "unauthorized": (Close.UNAUTHORIZED, "no token came in time"),
+    "silent": (Close.TIMEOUT, "nothing heard for two minutes"),
+    "restart": (Close.SERVICE_RESTART, "the relay restarts"),
 }
 
 
@@ -54,34 +61,44 @@ def binary(delivery: Delivery) -> bytes:
     return frame(Opcode.BINARY, delivery.payload)
 
 
-class Viewer(Pipe):
+class Viewer(Client):
     """One WebSocket: what it asks, and the stream it is subscribed to."""
 
-    def __init__(self, transport: asyncio.Transport, core: Core) -> None:
-        super().__init__(transport, binary, core.queue_bytes)
-        self._core = core
+    outlet = "websocket"
+
+    def __init__(self, transport: asyncio.Transport, core: Core, grant: Grant | None) -> None:
+        super().__init__(transport, core, binary, grant)
         self._reader = FrameReader(CONTROL_BYTES)
-        self.heard = self._loop.time()
-        self.stream: str | None = None
+        self._heard = self._loop.time()
+        if grant is None:
+            self._loop.call_later(core.settings.handshake, self._check_authorized)
 
     def greet(self) -> None:
         """The first messages."""
-        self.tell("hello", {"type": "hello", "version": PROTOCOL_VERSION, "server": f"headwater {__version__}"})
+        hello = {"type": "hello", "version": PROTOCOL_VERSION, "server": f"headwater {__version__}"}
+        if self.grant is None:
+            hello["auth"] = "required"
+        self.tell("hello", hello)
         self.tell("broker", self._core.broker)
 
     def tell(self, about: str, content: dict[str, Any]) -> None:
         """Send a control message; of two about the same that wait, only the newer one counts."""
         self.subscriber.note(about, text_frame(content))
 
-    def subscribe(self, stream: str) -> None:
+    def subscribe(self, stream: str, policy: object = None) -> None:
         """Change to a stream."""
         try:
             device, name = split_stream_key(stream)
         except TopicError as error:
-            self.refuse(str(error))
+            self.refuse("bad_request", str(error))
+            return
+        if policy is not None and policy not in POLICIES:
+            self.refuse("bad_request", f"policy must be one of {', '.join(POLICIES)}")
+            return
+        if self.grant is None or not self.grant.allows(stream):
+            self.refuse("unauthorized", f"no token that allows {stream}")
             return
         self.leave()
-        self.stream = stream
         known = self._core.catalogue.streams.get(f"{device}/{name}")
         self.tell(
             "subscribed",
@@ -92,23 +109,24 @@ class Viewer(Pipe):
                 "status": self._core.catalogue.status(device),
             },
         )
-        self._core.hub.subscribe(stream, self.subscriber)
+        self.join(stream, policy)
 
-    def leave(self) -> None:
-        """Leave the stream."""
-        if self.stream is not None:
-            self._core.hub.unsubscribe(self.stream, self.subscriber)
-            self.stream = None
-
-    def refuse(self, why: str) -> None:
-        """Answer a command that is none."""
-        self.tell("error", {"type": "error", "code": "bad_request", "message": why})
+    def refuse(self, code: str, why: str) -> None:
+        """Answer a command that is none, or not allowed."""
+        self.tell("error", {"type": "error", "code": code, "message": why})
 
     def end(self, reason: str) -> None:
         self.close(close_frame(*ENDINGS[reason]))
 
+    def look_after(self, now: float) -> None:
+        super().look_after(now)
+        if now - self._heard > SILENCE_S:
+            self.end("silent")
+        elif now - self._heard > PING_S:
+            self.subscriber.note("ping frame", frame(Opcode.PING, b""))
+
     def data_received(self, data: bytes) -> None:
-        self.heard = self._loop.time()
+        self._heard = self._loop.time()
         try:
             for message in self._reader.feed(data):
                 self._take(message)
@@ -120,7 +138,7 @@ class Viewer(Pipe):
             case Opcode.TEXT:
                 self._obey(message.payload)
             case Opcode.BINARY:
-                self.refuse("control messages are JSON text")
+                self.refuse("bad_request", "control messages are JSON text")
             case Opcode.PING:
                 self.subscriber.note("pong frame", frame(Opcode.PONG, message.payload))
             case Opcode.CLOSE:
@@ -132,18 +150,37 @@ class Viewer(Pipe):
         except UnicodeDecodeError:
             raise WebSocketError(Close.BAD_TEXT, "text must be UTF-8") from None
         except (ValueError, RecursionError):
-            self.refuse("not JSON")
+            self.refuse("bad_request", "not JSON")
             return
         match command:
             case {"type": "subscribe", "stream": str(stream)}:
-                self.subscribe(stream)
+                self.subscribe(stream, command.get("policy"))
             case {"type": "unsubscribe"}:
                 self.leave()
                 self.tell("unsubscribed", {"type": "unsubscribed"})
+            case {"type": "auth", "token": str(token)}:
+                self._authorize(token)
             case {"type": "ping"}:
                 self.tell("pong", {"type": "pong"})
             case _:
-                self.refuse("allowed: subscribe with a stream, unsubscribe, ping")
+                self.refuse(
+                    "bad_request", "allowed: subscribe with a stream, unsubscribe, auth with a token, ping"
+                )
+
+    def _authorize(self, token: str) -> None:
+        if not self._core.auth.wanted:
+            self.tell("authorized", {"type": "authorized"})
+            return
+        try:
+            self.grant = self._core.auth.check(token)
+        except AuthError as error:
+            self.close(close_frame(Close.UNAUTHORIZED, str(error)))
+            return
+        self.tell("authorized", {"type": "authorized"})
+
+    def _check_authorized(self) -> None:
+        if self.grant is None:
+            self.end("unauthorized")
 
 
 class LiveOutlet:
@@ -151,59 +188,39 @@ class LiveOutlet:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._viewers: dict[Viewer, None] = {}
         core.listeners.append(self._announce)
 
     def routes(self) -> list[web.RouteDef]:
+        """Where it is."""
         return [web.get("/api/v1/live", self.handle)]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One handshake."""
         try:
             key = accept_key(request.headers)
         except HandshakeError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         door, transport = front_door(request)
-        transport.write(
+        viewer = Viewer(transport, self._core, request.get(GRANT))
+        viewer.send(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + key.encode() + b"\r\n\r\n"
         )
-        viewer = Viewer(transport, self._core)
-        self._viewers[viewer] = None
-        viewer.on_lost = lambda: self._lost(viewer)
         viewer.greet()
         stream = request.query.get("stream")
         if stream is not None:
-            viewer.subscribe(stream)
+            viewer.subscribe(stream, request.query.get("policy"))
         door.take_over(request.protocol, viewer)
         return web.Response()
-
-    def _lost(self, viewer: Viewer) -> None:
-        viewer.leave()
-        del self._viewers[viewer]
 
     def _announce(self, scope: str, content: dict[str, Any]) -> None:
         if content["type"] not in TOLD:
             return
-        for viewer in self._viewers:
-            stream = viewer.stream or ""
-            if scope in ("", stream, stream.partition("/")[0]):
-                viewer.tell(content["type"], content)
-
-    async def run(self) -> None:
-        """Look after those who are silent, for as long as the relay runs."""
-        while True:
-            await asyncio.sleep(PING_S / 2)
-            now = asyncio.get_running_loop().time()
-            for viewer in list(self._viewers):
-                if now - viewer.heard > SILENCE_S:
-                    viewer.close(close_frame(Close.TIMEOUT, "nothing heard for two minutes"))
-                elif now - viewer.heard > PING_S:
-                    viewer.subscriber.note("ping frame", frame(Opcode.PING, b""))
-
-    async def close(self) -> None:
-        """Tell every viewer to come back later."""
-        for viewer in list(self._viewers):
-            viewer.close(close_frame(Close.SERVICE_RESTART, "the relay restarts"))
+        for client in self._core.clients:
+            if isinstance(client, Viewer):
+                stream = client.stream or ""
+                if scope in ("", stream, stream.partition("/")[0]):
+                    client.tell(content["type"], content)
 
 
 def _closing_code(payload: bytes) -> bytes:

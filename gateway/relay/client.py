@@ -1,0 +1,76 @@
+"""A connection that gets a stream: what WebSockets, HTTP streams and plain TCP have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+from gateway.relay.auth import Grant
+from gateway.relay.core import Core
+from gateway.relay.delivery import Form
+from gateway.relay.pipe import Pipe
+from gateway.relay.subscriber import Policy
+
+_numbers = itertools.count(1)
+
+
+class Client(Pipe):
+    """One connection, what it may read and what it reads."""
+
+    outlet = "?"
+
+    def __init__(self, transport: asyncio.Transport, core: Core, form: Form, grant: Grant | None) -> None:
+        super().__init__(transport, form, core.settings.queue, core.settings.policy)
+        self.number = next(_numbers)
+        self.grant = grant
+        self.stream: str | None = None
+        self._core = core
+        self._since = self._loop.time()
+        peer = transport.get_extra_info("peername")
+        self._address = f"{peer[0]}:{peer[1]}" if peer else "local"
+        core.clients[self] = None
+
+    def join(self, stream: str, policy: Policy | None = None) -> None:
+        """Change to a stream."""
+        self.leave()
+        self.stream = stream
+        self.subscriber.policy = policy or self._core.settings.policy
+        self._core.hub.subscribe(stream, self.subscriber)
+
+    def leave(self) -> None:
+        """Leave the stream."""
+        if self.stream is not None:
+            self._core.hub.unsubscribe(self.stream, self.subscriber)
+            self.stream = None
+
+    def look_after(self, now: float) -> None:
+        """Called every few seconds: a client whose token has expired is sent away."""
+        if self.grant is not None and self.grant.expired:
+            self.end("expired")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.leave()
+        self._core.clients.pop(self, None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the list of subscribers."""
+        subscriber = self.subscriber
+        waits_for = subscriber.waits_for
+        state = self._core.catalogue.streams.get(self.stream or "")
+        lag = 0
+        if waits_for is not None and state is not None and waits_for.epoch == state.intake.epoch:
+            lag = state.intake.end - waits_for.index
+        return {
+            "id": self.number,
+            "outlet": self.outlet,
+            "address": self._address,
+            "stream": self.stream,
+            "seconds": round(self._loop.time() - self._since, 1),
+            "policy": subscriber.policy,
+            "queued_bytes": subscriber.queued_bytes,
+            "queued_messages": subscriber.queued,
+            "lag_frames": lag,
+            "lost_frames": subscriber.lost_frames,
+        }

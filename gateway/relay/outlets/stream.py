@@ -1,0 +1,192 @@
+"""`/api/v1/streams` and `/api/v1/streams/{device}/{stream}/live`: a stream for `curl -N`.
+
+CSV and NDJSON have a line a frame, in physical units; CBOR is the messages as they are on MQTT, one after the
+other (RFC 8742).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import cast
+
+from aiohttp import web
+from aiohttp.http import HttpVersion11
+
+from gateway.errors import TopicError
+from gateway.lines import columns_of, csv_header, csv_lines, json_lines
+from gateway.meta import channels_of
+from gateway.relay.auth import EVERYTHING, Grant
+from gateway.relay.catalogue import StreamState
+from gateway.relay.client import Client
+from gateway.relay.core import Core
+from gateway.relay.delivery import Delivery, Form
+from gateway.relay.front import front_door
+from gateway.relay.guard import GRANT, granted
+from gateway.relay.subscriber import POLICIES, Policy
+from gateway.topics import split_stream_key
+
+CONTENT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "ndjson": "application/x-ndjson",
+    "cbor": "application/cbor-seq",
+}
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def chunk(content: bytes) -> bytes:
+    """One chunk of a body of unknown length: RFC 9112, section 7.1."""
+    return b"%x\r\n%b\r\n" % (len(content), content) if content else b""
+
+
+class CsvForm:
+    """Lines of CSV for all readers of one stream; a header again where the channels change."""
+
+    def __init__(self, state: StreamState) -> None:
+        self._state = state
+        self._header: str | None = None
+
+    def start(self) -> bytes:
+        """What a new reader gets first, if the channels are known."""
+        channels = channels_of(self._state.meta or {})
+        if not channels:
+            return b""
+        header = csv_header(channels)
+        self._header = self._header or header
+        return f"{header}\n".encode() if header == self._header else b""
+
+    def __call__(self, delivery: Delivery) -> bytes:
+        batch = delivery.batch
+        columns = columns_of(self._state.meta or {}, batch) if batch is not None else ()
+        lines = list(csv_lines(delivery.message, columns))
+        if batch is not None and self._header != (header := csv_header(columns)):
+            self._header = header
+            lines.insert(0, header)
+        return ("\n".join(lines) + "\n").encode()
+
+
+class JsonForm:
+    """Lines of JSON for all readers of one stream."""
+
+    def __init__(self, state: StreamState) -> None:
+        self._state = state
+
+    def start(self) -> bytes:
+        """Nothing comes first."""
+        return b""
+
+    def __call__(self, delivery: Delivery) -> bytes:
+        batch = delivery.batch
+        columns = columns_of(self._state.meta or {}, batch) if batch is not None else ()
+        return ("\n".join(json_lines(delivery.message, columns)) + "\n").encode()
+
+
+class CborForm:
+    """The messages as they are on MQTT."""
+
+    def start(self) -> bytes:
+        """Nothing comes first."""
+        return b""
+
+    def __call__(self, delivery: Delivery) -> bytes:
+        return delivery.payload
+
+
+class Reader(Client):
+    """One HTTP response without an end."""
+
+    outlet = "http"
+
+    def __init__(self, transport: asyncio.Transport, core: Core, form: Form, grant: Grant, last: bytes) -> None:
+        super().__init__(transport, core, form, grant)
+        self._last = last
+
+    def end(self, reason: str) -> None:
+        # after a loss the body just stops: an end in good order would say that all is there
+        self.close(self._last if reason == "restart" else b"")
+
+
+class StreamOutlet:
+    """All HTTP readers of streams, and the list of streams."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._forms: dict[tuple[str, str], CsvForm | JsonForm | CborForm] = {}
+        self._chunked: dict[tuple[str, str], Form] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where it is."""
+        return [
+            web.get("/api/v1/streams", self._list),
+            web.get("/api/v1/streams/{device}/{stream}/live", self._live),
+        ]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        grant = request.get(GRANT, EVERYTHING)
+        listing = [entry for entry in self._core.catalogue.listing() if grant.allows(entry["stream"])]
+        return web.json_response({"streams": listing})
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        state = known_stream(self._core, request)
+        grant = granted(request, state.key)
+        form = one_of(request.query, "format", tuple(CONTENT_TYPES), "csv")
+        policy = one_of(request.query, "policy", POLICIES, self._core.settings.policy)
+        chunked = request.version >= HttpVersion11
+        lines = self._form(state, form)
+        door, transport = front_door(request)
+        wire = self._chunk_form(state, form) if chunked else lines
+        reader = Reader(transport, self._core, wire, grant, LAST_CHUNK if chunked else b"")
+        start = lines.start()
+        reader.send(self._head(request, CONTENT_TYPES[form], chunked) + (chunk(start) if chunked else start))
+        reader.join(state.key, cast(Policy, policy))
+        door.take_over(request.protocol, reader)
+        return web.Response()
+
+    def _form(self, state: StreamState, name: str) -> CsvForm | JsonForm | CborForm:
+        form = self._forms.get((state.key, name))
+        if form is None:
+            form = CborForm() if name == "cbor" else CsvForm(state) if name == "csv" else JsonForm(state)
+            self._forms[state.key, name] = form
+        return form
+
+    def _chunk_form(self, state: StreamState, name: str) -> Form:
+        inner = self._form(state, name)
+        return self._chunked.setdefault((state.key, name), lambda delivery: chunk(delivery.wire(inner)))
+
+    def _head(self, request: web.Request, content_type: str, chunked: bool) -> bytes:
+        return response_head(
+            {
+                **self._core.guard.headers_for(request),
+                "Content-Type": content_type,
+                "Cache-Control": "no-store",
+                **({"Transfer-Encoding": "chunked"} if chunked else {"Connection": "close"}),
+            }
+        )
+
+
+def response_head(headers: Mapping[str, str]) -> bytes:
+    """The head of a response that is written past aiohttp."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode()
+
+
+def known_stream(core: Core, request: web.Request) -> StreamState:
+    """The stream in the path; answers 400 for a bad name and 404 for one that nobody has heard of."""
+    key = f"{request.match_info['device']}/{request.match_info['stream']}"
+    try:
+        split_stream_key(key)
+    except TopicError as error:
+        raise web.HTTPBadRequest(text=f"{error}\n") from None
+    granted(request, key)
+    state = core.catalogue.streams.get(key)
+    if state is None:
+        raise web.HTTPNotFound(text=f"There is no stream {key}.\n")
+    return state
+
+
+def one_of(query: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:
+    """A parameter of the query; answers 400 unless it is one of those."""
+    value = query.get(name, default)
+    if value not in allowed:
+        raise web.HTTPBadRequest(text=f"{name} must be one of {', '.join(allowed)}.\n")
+    return value
