@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from gateway.config import ChannelSettings, DeviceSettings, OutboxSettings, RelaySettings, StreamSettings
+from gateway.config import (
+    AuthSettings,
+    ChannelSettings,
+    DeviceSettings,
+    OutboxSettings,
+    RelaySettings,
+    StreamSettings,
+)
 from gateway.mqtt import MqttSettings
 
 PAGE = Path(__file__).parents[2] / "docs/configuration.md"
@@ -22,6 +29,7 @@ PAGE = Path(__file__).parents[2] / "docs/configuration.md"
         ("[[stream]]", StreamSettings),
         ("[[stream.channel]]", ChannelSettings),
         ("[relay]", RelaySettings),
+        ("[auth]", AuthSettings),
     ],
 )
 def test_every_key_is_described_below_its_table(table: str, model: type[BaseModel]) -> None:
