@@ -51,6 +51,7 @@ class Outbox:
         self._clock = clock
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
+        self._at_once = threading.Condition(self._lock)
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -138,6 +139,7 @@ class Outbox:
         with self._lock:
             self._flushing = True
             self._work.notify()
+            self._at_once.notify()
             return self._changed.wait_for(lambda: not self._core.unwritten, timeout)
 
     def close(self) -> None:
@@ -145,6 +147,7 @@ class Outbox:
         with self._lock:
             self._stopping = True
             self._work.notify()
+            self._at_once.notify()
         if self._thread is not None:
             self._thread.join()
         elif self._worker is not None:
@@ -160,21 +163,26 @@ class Outbox:
         pause = min(self._settings.spill_after_s, 1.0) / 2
         while True:
             with self._lock:
-                if not (self._stopping or self._flushing or worker.is_pressed):
+                if not (self._is_asked or worker.is_pressed):
                     self._work.wait(pause)
+                if self._settings.durability == "always":
+                    self._at_once.wait_for(lambda: self._is_asked, self._settings.group_s)
                 stopping, everything = self._stopping, self._flushing
                 self._flushing = False
             if stopping:
                 worker.finish()
                 return
-            if self._settings.durability == "always":
-                time.sleep(self._settings.group_s)
             try:
                 self.step(everything=everything)
             except Exception as error:
                 # whatever it was, a thread that ended would lose records without a word
                 log.exception("outbox: unexpected")
                 worker.give_up(DiskUnusable(repr(error)))
+
+    @property
+    def _is_asked(self) -> bool:
+        """Whether somebody waits for the disk."""
+        return self._stopping or self._flushing
 
     def _progress(self) -> None:
         with self._lock:
