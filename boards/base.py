@@ -146,7 +146,7 @@ class Board(abc.ABC):
     """A piece of hardware with inputs.
 
     Must override: `inputs()`, `open_source()`. May override: `availability()`, `describe()`, `close()`,
-    `maximum_rate()`.
+    `maximum_rate()`, `realtime_ns()`.
     """
 
     name: ClassVar[str]
@@ -178,6 +178,10 @@ class Board(abc.ABC):
     def describe(self) -> dict[str, Any]:
         """What the birth message says of the board."""
         return {"name": self.name}
+
+    def realtime_ns(self) -> int:
+        """The wall clock, ns since 1970-01-01 UTC: this machine's, unless the board simulates one."""
+        return time.time_ns()
 
     def close(self) -> None:  # noqa: B027
         """Give back what the board itself holds."""

@@ -107,6 +107,13 @@ class Drift(LastingFault):
         return rate * (1 + Fraction(repr(self.ppm)) / 10**6)
 
 
+class ClockStep(Fault):
+    """The wall clock is set forward by `seconds`, back if negative; `at` counts from the board's making."""
+
+    kind: Literal["clock_step"] = "clock_step"
+    seconds: Annotated[float, Field(allow_inf_nan=False, ge=-4e9, le=4e9)]
+
+
 KINDS: Mapping[str, type[Fault]] = {
     "overrun": Overrun,
     "unplug": Unplug,
@@ -114,6 +121,7 @@ KINDS: Mapping[str, type[Fault]] = {
     "stuck": Stuck,
     "jitter": Jitter,
     "drift": Drift,
+    "clock_step": ClockStep,
 }
 
 

@@ -8,6 +8,7 @@ What is on them is a pure function of the seed, the channel's options, the rate 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Literal
@@ -19,9 +20,10 @@ from pydantic import Field
 from boards import signals
 from boards.base import Board, Channel, Input, SourceRequest
 from boards.errors import BadOption, LimitExceeded
-from boards.faults import Drift, Fault, FaultBox, Overrun, Seconds, Stuck, parse_fault
+from boards.faults import ClockStep, Drift, Fault, FaultBox, Overrun, Seconds, Stuck, parse_fault
 from boards.options import Options, parse_options
 from boards.simulated_source import Behaviour, Pins, SimulatedPolledSource, SimulatedSource
+from boards.timeline import NS
 
 MAXIMUM_SAMPLES = 200_000
 """Samples a second over all channels, as the AM335x's converter has it."""
@@ -64,10 +66,17 @@ class SimulatedBoard(Board):
         super().__init__(options)
         self.settings = parse_options(SimulatedOptions, self.options, "board 'simulated'")
         self._requested = FaultBox()
-        self._faults = [
+        self._made_ns = time.monotonic_ns()
+        self._steps: list[tuple[int, int]] = []
+        """When the wall clock is set, on CLOCK_MONOTONIC, and by how many ns."""
+        scheduled = [
             self._checked(parse_fault(values, f"board 'simulated': faults[{number}]"))
             for number, values in enumerate(self.settings.faults)
         ]
+        self._faults = [fault for fault in scheduled if not isinstance(fault, ClockStep)]
+        for fault in scheduled:
+            if isinstance(fault, ClockStep):
+                self._step_clock(fault, self._made_ns + int(fault.at * NS))
         if (self.settings.style, self.settings.pace) == ("polled", "free"):
             raise BadOption("board 'simulated': pace: a polled source is paced by the clock; allowed: realtime")
 
@@ -101,8 +110,16 @@ class SimulatedBoard(Board):
         return kind(request, self._pins(request), how)
 
     def inject(self, fault: Fault) -> None:
-        """Make all open sources fail, from now on. May be called from any thread."""
-        self._requested.put(self._checked(fault))
+        """Make all open sources, or the wall clock, fail from now on. May be called from any thread."""
+        if isinstance(fault, ClockStep):
+            self._step_clock(fault, time.monotonic_ns())
+        else:
+            self._requested.put(self._checked(fault))
+
+    def realtime_ns(self) -> int:
+        """The wall clock, with the steps that it was told to make."""
+        now_ns = time.monotonic_ns()
+        return time.time_ns() + sum(step_ns for at_ns, step_ns in self._steps if at_ns <= now_ns)
 
     def replug(self) -> None:
         """End every `Unplug` that was injected. May be called from any thread."""
@@ -131,6 +148,9 @@ class SimulatedBoard(Board):
         rate = request.rate or Fraction(1)
         on_pins = [self.signal(channel, rate) for channel in request.channels]
         return Pins(on_pins, [self.find_input(channel.input).name for channel in request.channels])
+
+    def _step_clock(self, fault: ClockStep, at_ns: int) -> None:
+        self._steps = [*self._steps, (at_ns, round(fault.seconds * NS))]
 
     def _checked(self, fault: Fault) -> Fault:
         """The fault, its input by the board's own name. Raises UnknownInput, BadOption."""

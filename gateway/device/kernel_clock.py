@@ -104,13 +104,13 @@ def kernel_clock(state: int, timex: Timex) -> KernelClock:
     )
 
 
-def read_clocks(attempts: int = 5) -> Reading:
+def read_clocks(attempts: int = 5, realtime_ns: Callable[[], int] = time.time_ns) -> Reading:
     """Read both clocks as near together as one of several attempts gets them."""
-    return min((_read_once() for _ in range(attempts)), key=lambda reading: reading.uncertainty_ns)
+    return min((_read_once(realtime_ns) for _ in range(attempts)), key=lambda reading: reading.uncertainty_ns)
 
 
-def _read_once() -> Reading:
+def _read_once(realtime_ns: Callable[[], int]) -> Reading:
     before = time.monotonic_ns()
-    realtime = time.time_ns()
+    realtime = realtime_ns()
     after = time.monotonic_ns()
     return Reading((before + after) // 2, realtime, (after - before + 1) // 2)

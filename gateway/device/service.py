@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from gateway import __version__
@@ -21,6 +22,7 @@ from gateway.device.epoch import begin_epoch
 from gateway.device.events import Events
 from gateway.device.health import Load, Losses, health_of
 from gateway.device.kept import Kept
+from gateway.device.kernel_clock import read_clocks
 from gateway.device.outbox.outbox import Outbox
 from gateway.device.outbox.record import OutboxSettings, Record
 from gateway.device.plan import Plan, PlannedStream
@@ -58,7 +60,7 @@ class DeviceService:
         """Raises ConfigError if another device uses the state directory. `readers` stand in for the clocks."""
         with ExitStack() as undo:
             undo.callback(plan.board.close)
-            self._set_up(plan, readers or Readers(), undo)
+            self._set_up(plan, readers or Readers(partial(read_clocks, realtime_ns=plan.board.realtime_ns)), undo)
             self._undo = undo.pop_all()
 
     def _set_up(self, plan: Plan, readers: Readers, undo: ExitStack) -> None:
