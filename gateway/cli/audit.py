@@ -13,6 +13,7 @@ from boards.options import parse_options
 from gateway.audit import Audit
 from gateway.cli.common import broker_options, stop_event
 from gateway.client.follow import Follower
+from gateway.errors import HeadwaterError
 from gateway.mqtt import MqttSettings
 
 
@@ -21,7 +22,8 @@ from gateway.mqtt import MqttSettings
 Examples:
   headwater audit demo/ecg --duration 60
   headwater audit bbb1/ecg --until-stopped --json
-Exit code 1 means that a frame is missing of which nobody said that it is lost."""
+Exit code 1 means that a frame is missing of which nobody said that it is lost, 2 that there was nothing to
+account for."""
 )
 @click.argument("stream", metavar="DEVICE/STREAM")
 @broker_options
@@ -57,11 +59,15 @@ def command(
         if deadline is not None and (now >= deadline or _complete(audit, heard)):
             break
     _print(follower.audit, as_json)
+    if not follower.audit.epochs:
+        raise HeadwaterError(f"nothing came of {stream} from {settings.address} below {root!r}")
     sys.exit(1 if follower.audit.undeclared() else 0)
 
 
 def _complete(audit: Audit, heard: int) -> bool:
     """Whether nothing is missing of what was there when the time was up, which the next message shows."""
+    if not audit.epochs:
+        return True
     return (audit.stopped or audit.messages > heard) and not audit.holes()
 
 
@@ -70,8 +76,6 @@ def _print(audit: Audit, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
-    if not report["epochs"]:
-        click.echo(f"{report['stream']}: nothing came")
     for epoch, account in report["epochs"].items():
         click.echo(f"{report['stream']} epoch {epoch}")
         for name, value in _lines(account):

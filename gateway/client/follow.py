@@ -31,6 +31,7 @@ class Follower:
         self._settings = settings
         self._repairs = Repairs()
         self._codec = codec_named(None)
+        self._asked_s = 0.0
 
     def follow(self) -> Iterator[Audit]:
         """The audit, after every message and a few times a second besides. Raises BrokerError at the first try."""
@@ -61,9 +62,10 @@ class Follower:
             self._codec = codec_named(json_object(payload).get("codec"))
 
     def _ask(self, inbox: Inbox) -> None:
-        holes = self.audit.holes()
-        if not holes:
-            return
-        for epoch, ranges in self._repairs.due(holes, time.monotonic()).items():
+        now = time.monotonic()
+        if now - self._asked_s < STEP_S:
+            return  # a burst of messages is no reason to look at every epoch for each
+        self._asked_s = now
+        for epoch, ranges in self._repairs.due(self.audit.holes(), now).items():
             topic = self._topics.request(self.audit.device, "resend")
             inbox.publish(topic, resend_request(self.audit.stream, epoch, ranges))

@@ -39,7 +39,8 @@ class Inbox:
 
     def __init__(self, settings: MqttSettings, topics: Sequence[str], purpose: str) -> None:
         self._items: queue.SimpleQueue[tuple[str, bytes] | BrokerError] = queue.SimpleQueue()
-        self._connected = False
+        self.connected = False
+        """Whether there was a connection."""
         self.connection = Connection(
             settings,
             Handlers(
@@ -64,10 +65,10 @@ class Inbox:
         self.connection.publish(topic, payload, qos=1, content_type="application/json")
 
     def _on_up(self, _: Up) -> None:
-        self._connected = True
+        self.connected = True
 
     def _on_refused(self, why: str) -> None:
-        if self._connected:
+        if self.connected:
             log.warning("broker: %s; trying again", why)
         else:
             self._items.put(BrokerError(f"broker: {why}"))
