@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -13,12 +14,15 @@ from boards.options import parse_options
 from gateway.cli.common import broker_options
 from gateway.client.subscribe import open_inbox
 from gateway.codec.json import json_object
-from gateway.errors import CodecError, HeadwaterError, TopicError
+from gateway.errors import BrokerError, CodecError, HeadwaterError, TopicError
 from gateway.mqtt import MqttSettings
 from gateway.topics import DeviceTopic, Topics, check_name
 
+CONNECT_S = 10.0
+"""How long the broker may take to answer."""
 RETAINED_S = 1.0
-"""How long the retained statuses may take to come."""
+"""How long the retained statuses may take to come then."""
+STEP_S = 0.1
 
 
 @click.command(
@@ -37,12 +41,12 @@ def command(device: str | None, url: str, root: str, wait: float, as_json: bool)
     settings = parse_options(MqttSettings, {"url": url, "root": root}, "--url, --root")
     found = _collect(settings, check_name(device, "device") if device else "+", wait)
     if device and device not in found:
-        raise HeadwaterError(f"no device {device!r} has been on {url} below {root!r}")
+        raise HeadwaterError(f"no device {device!r} has been on {settings.address} below {root!r}")
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
     if not found:
-        click.echo(f"no device has been on {url} below {root!r}")
+        click.echo(f"no device has been on {settings.address} below {root!r}")
     for name in sorted(found):
         _print(name, found[name])
 
@@ -50,41 +54,57 @@ def command(device: str | None, url: str, root: str, wait: float, as_json: bool)
 def _collect(settings: MqttSettings, device: str, wait_s: float) -> dict[str, dict[str, Any]]:
     topics = Topics(settings.root)
     found: dict[str, dict[str, Any]] = {}
-    deadline = time.monotonic() + max(RETAINED_S, wait_s)
+    deadline = time.monotonic() + CONNECT_S
+    connected = False
     with open_inbox(settings, (topics.status(device), topics.health(device)), "status") as inbox:
         while (left := deadline - time.monotonic()) > 0:
+            if inbox.connected and not connected:
+                connected, deadline = True, time.monotonic() + max(RETAINED_S, wait_s)
             try:
-                topic, payload = inbox.get(left)
+                topic, payload = inbox.get(min(left, STEP_S))
                 about = topics.parse(topic)
                 if isinstance(about, DeviceTopic) and payload:
                     found.setdefault(about.device, {})[about.leaf] = json_object(payload)
             except queue.Empty:
-                break
+                continue
             except (CodecError, TopicError):
                 continue
             if wait_s and device in found and {"status", "health"} <= found[device].keys():
                 break
+    if not connected:
+        raise BrokerError(f"broker: {settings.address} does not answer")
     return found
 
 
 def _print(name: str, about: dict[str, Any]) -> None:
-    status, health = about.get("status", {}), about.get("health", {})
-    state = "online" if status.get("online") else f"offline ({status.get('reason', 'unknown')})"
-    click.echo(f"{name}: {state}, epoch {status.get('epoch')}, streams {', '.join(status.get('streams', []))}")
-    if not health:
-        return
-    outbox, clock = health["outbox"], health["clock"]
-    click.echo(
-        f"  acquired   {', '.join(f'{stream} {frames:,}' for stream, frames in health['acquired'].items())}"
-    )
+    for part, lines in (("status", _status_lines), ("health", _health_lines)):
+        if part in about:
+            try:
+                shown = list(lines(name, about[part]))
+            except (AttributeError, KeyError, TypeError, ValueError):
+                shown = [f"{name}: its {part} is not what a device writes"]
+            click.echo("\n".join(shown))
+
+
+def _status_lines(name: str, status: dict[str, Any]) -> Iterator[str]:
+    state = "online" if status["online"] else f"offline ({status.get('reason', 'unknown')})"
+    yield f"{name}: {state}, epoch {status['epoch']}, streams {', '.join(status['streams'])}"
+
+
+def _health_lines(_: str, health: dict[str, Any]) -> Iterator[str]:
+    outbox = health["outbox"]
+    yield f"  acquired   {', '.join(f'{stream} {frames:,}' for stream, frames in health['acquired'].items())}"
     lost = [f"{stream} {count:,} {why}" for stream, whys in health["lost"].items() for why, count in whys.items()]
-    click.echo(f"  lost       {', '.join(lost) or 'nothing'}")
-    click.echo(
-        f"  unsent     {outbox['records']:,} messages, {outbox['bytes']:,} bytes, oldest {outbox['oldest_s']} s"
-    )
-    click.echo(f"  reconnects {health['reconnects']}")
-    click.echo(f"  clock      {'synchronised' if clock.get('synchronised') else 'not synchronised'}")
+    lost += [f"{count:,} {why}" for why, count in outbox["dropped"].items()]
+    yield f"  lost       {', '.join(lost) or 'nothing'}"
+    yield f"  unsent     {outbox['records']:,} messages, {outbox['bytes']:,} bytes, oldest {outbox['oldest_s']} s"
+    yield f"  reconnects {health['reconnects']}"
+    yield f"  clock      {'synchronised' if health['clock']['synchronised'] else 'not synchronised'}"
     celsius = f", {health['celsius']:g} °C" if health.get("celsius") is not None else ""
-    click.echo(f"  load       {health['cpu_percent']:g} % CPU, {health['memory_mib']:g} MiB{celsius}")
+    yield f"  load       {health['cpu_percent']:g} % CPU, {health['memory_mib']:g} MiB{celsius}"
     if health["stalled"]:
-        click.echo(f"  HANGS      {', '.join(health['stalled'])}")
+        yield f"  HANGS      {', '.join(health['stalled'])}"
+    if health.get("rejected"):
+        yield f"  REJECTED   by the broker: {health['rejected']}"
+    if outbox["degraded"]:
+        yield f"  NO DISK    {outbox['degraded']}"
