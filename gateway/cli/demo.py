@@ -13,6 +13,7 @@ from gateway.cli.common import stop_signal
 from gateway.config import DeviceConfig, RelayConfig, load_mapping
 from gateway.device.plan import Plan
 from gateway.device.service import DeviceService
+from gateway.device.state import state_path
 from gateway.quantities import parse_rate
 from gateway.relay.service import RelayService
 from gateway.topics import Topics
@@ -50,7 +51,10 @@ def command(port: int, mqtt_port: int, datalog: Path | None, rate: str, seed: in
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--rate") from None
     mqtt = {"url": f"mqtt://{HOST}:{mqtt_port}", "protocol": EmbeddedBroker.PROTOCOL}
-    device = load_mapping(DeviceConfig, device_settings(mqtt, rate, datalog, seed), "demo")
+    settings = device_settings(mqtt, rate, datalog, seed)
+    # demos on other ports may run beside this one, and each device needs a directory of its own
+    settings["device"]["state"] = state_path(f"{DEVICE}-{mqtt_port}", None)
+    device = load_mapping(DeviceConfig, settings, "demo")
     relay = load_mapping(RelayConfig, relay_settings(mqtt, port), "demo")
     plan = Plan(device)
     asyncio.run(_run(plan, relay, port, mqtt_port))

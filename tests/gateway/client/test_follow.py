@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +14,7 @@ from gateway.client.follow import Follower
 from gateway.errors import BrokerError, TopicError
 from gateway.mqtt import MqttSettings
 from tests.faults.proxy import FaultProxy
+from tests.support.following import Following
 from tests.support.handmade import HandmadeDevice
 from tests.support.mosquitto import Mosquitto
 from tests.support.peer import Peer
@@ -22,35 +22,6 @@ from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 REQUESTS = "headwater/bbb1/request/resend"
-
-
-class Following:
-    """A follower in a thread of its own."""
-
-    def __init__(self, url: str) -> None:
-        self.follower = Follower(parse_options(MqttSettings, {"url": url}, "test"), "bbb1/ecg")
-        self.audit: Audit = self.follower.audit
-        self._enough = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        for _ in self.follower.follow():
-            if self._enough.is_set():
-                return
-
-    def wait_for(self, condition: Callable[[Audit], bool], what: str) -> None:
-        def holds() -> bool:
-            try:
-                return condition(self.audit)
-            except (KeyError, RuntimeError):  # it is being written to
-                return False
-
-        wait_until(holds, what)
-
-    def stop(self) -> None:
-        self._enough.set()
-        self._thread.join()
 
 
 @contextmanager
