@@ -21,7 +21,7 @@ from gateway.codec import CODECS
 from gateway.errors import ConfigError, TopicError
 from gateway.mqtt import MqttSettings
 from gateway.quantities import Duration, Rate, Size
-from gateway.topics import check_name
+from gateway.topics import check_name, split_stream_key
 from gateway.units import check_unit
 
 MOST_IRREGULAR_FRAMES = 4096
@@ -161,8 +161,6 @@ class RelaySettings(Options):
     """The bound of each subscriber's queue."""
     policy: Literal["drop_oldest", "decimate", "disconnect"] = "drop_oldest"
     """What happens to a subscriber whose queue is full, unless it asks for something else."""
-    hold: Duration = 10.0
-    """How long subscribers who want everything in order wait for what comes late."""
     connections: int = Field(default=5000, ge=1)
     connections_per_address: int = Field(default=1000, ge=1)
     handshake: Duration = 10.0
@@ -231,12 +229,48 @@ class SourceSettings(MqttSettings):
     """Taking an MQTT 5 message apart costs paho half as much again, and the relay uses nothing of what it adds."""
 
 
+class ZmqSettings(Options):
+    """An `[[outlet]]` table."""
+
+    type: Literal["zmq"]
+    bind: str
+    """ZeroMQ's address, such as `tcp://127.0.0.1:9999`."""
+    stream: str
+    """`device/stream`."""
+    mode: Literal["pub", "push"] = "pub"
+    every: int = Field(default=1, ge=1)
+    """Of how many batches one is sent, whole."""
+
+    @field_validator("bind")
+    @classmethod
+    def _check_bind(cls, bind: str) -> str:
+        if not re.fullmatch(r"tcp://[^/\s]+:[0-9]{1,5}|ipc://\S+", bind):
+            raise ValueError("must be tcp://address:port or ipc://path")
+        return bind
+
+    @field_validator("stream")
+    @classmethod
+    def _check_stream(cls, stream: str) -> str:
+        try:
+            split_stream_key(stream)
+        except TopicError as error:
+            raise ValueError(str(error)) from None
+        return stream
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine reaches the address."""
+        host = self.bind.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+        return self.bind.startswith("ipc://") or host in LOOPBACK
+
+
 class RelayConfig(Options):
     """What `headwater relay` reads."""
 
     relay: RelaySettings = RelaySettings()
     auth: AuthSettings = AuthSettings()
     mqtt: tuple[SourceSettings, ...] = (SourceSettings(),)
+    outlet: tuple[ZmqSettings, ...] = ()
 
     @field_validator("mqtt", mode="before")
     @classmethod
@@ -251,6 +285,11 @@ class RelayConfig(Options):
                 f"relay.listen: must be on a loopback address ({', '.join(LOOPBACK)}) as long as there is no "
                 f"login: set auth.secret_file or auth.public_key, or relay.insecure = true; "
                 f"found {settings.listen!r}"
+            )
+        if not all(outlet.local for outlet in self.outlet) and not settings.insecure:
+            raise ValueError(
+                f"outlet.bind: must be on a loopback address ({', '.join(LOOPBACK)}), as ZeroMQ has no login, "
+                f"unless relay.insecure = true"
             )
         if (settings.cert is None) != (settings.key is None):
             raise ValueError("relay.cert and relay.key belong together")

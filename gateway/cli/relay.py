@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 
 import click
@@ -26,7 +27,8 @@ Examples:
 def command(config: Path | None, overrides: tuple[str, ...], check: bool) -> None:
     """Take the streams from the broker and serve them, and the page, over HTTP.
 
-    CONFIG is a TOML file; without one the defaults hold. SIGTERM and Ctrl-C stop it.
+    CONFIG is a TOML file; without one the defaults hold. SIGTERM and Ctrl-C stop it;
+    SIGHUP has it read its certificate and the keys of tokens anew.
     """
     settings = load(RelayConfig, config, overrides)
     if check:
@@ -42,5 +44,6 @@ def command(config: Path | None, overrides: tuple[str, ...], check: bool) -> Non
 
 async def _serve(settings: RelayConfig) -> None:
     stopping = stop_signal()
-    async with RelayService(settings):
+    async with RelayService(settings) as service:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
         await stopping.wait()

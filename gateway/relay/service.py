@@ -14,11 +14,12 @@ from typing import Self
 from aiohttp import web
 
 from gateway.config import RelayConfig, RelaySettings
-from gateway.errors import ConfigError, ListenError
+from gateway.errors import ConfigError, HeadwaterError, ListenError
 from gateway.relay.core import Core
 from gateway.relay.front import FrontDoor
 from gateway.relay.ingest import Ingest, Source
 from gateway.relay.outlets import HTTP_OUTLETS
+from gateway.relay.outlets.zmq import ZmqOutlet
 from gateway.relay.pipe import CLOSE_S
 from gateway.relay.reception import Reception
 
@@ -39,6 +40,7 @@ class RelayService:
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._zmq: list[ZmqOutlet] = []
 
     async def __aenter__(self) -> Self:
         settings = self._config.relay
@@ -50,6 +52,7 @@ class RelayService:
             await self._runner.cleanup()
             reason = os.strerror(error.errno) if error.errno else str(error)  # asyncio wraps it in many words
             raise ListenError(f"relay.listen: cannot listen on {settings.listen}: {reason}") from None
+        await self._open_outlets(self._runner, self._server)
         self._ingest = self._make_ingest()
         self._ingest.start()
         self._core.undecodable = lambda: self._ingest.undecodable if self._ingest else 0
@@ -66,6 +69,8 @@ class RelayService:
             await self._ingest.stop()
         for task in self._tasks:
             task.cancel()
+        for outlet in self._zmq:
+            outlet.close()
         await self._send_away()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -92,6 +97,17 @@ class RelayService:
             ssl=self._tls,
             ssl_handshake_timeout=settings.handshake if self._tls else None,
         )
+
+    async def _open_outlets(self, runner: web.AppRunner, server: asyncio.Server) -> None:
+        try:
+            for settings in self._config.outlet:
+                self._zmq.append(ZmqOutlet(self._core, settings))
+        except HeadwaterError:
+            for outlet in self._zmq:
+                outlet.close()
+            server.close()
+            await runner.cleanup()
+            raise
 
     async def _send_away(self) -> None:
         """Tell every client to come back later, and give them a moment to read it."""

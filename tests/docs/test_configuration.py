@@ -14,6 +14,7 @@ from gateway.config import (
     OutboxSettings,
     RelaySettings,
     StreamSettings,
+    ZmqSettings,
 )
 from gateway.mqtt import MqttSettings
 
@@ -30,6 +31,7 @@ PAGE = Path(__file__).parents[2] / "docs/configuration.md"
         ("[[stream.channel]]", ChannelSettings),
         ("[relay]", RelaySettings),
         ("[auth]", AuthSettings),
+        ("[[outlet]]", ZmqSettings),
     ],
 )
 def test_every_key_is_described_below_its_table(table: str, model: type[BaseModel]) -> None:
