@@ -5,14 +5,18 @@ The original bytes, bounded in memory by time and bytes, on disk by bytes; every
 
 from __future__ import annotations
 
+from gateway.relay.history.disk import DiskTier
 from gateway.relay.history.history import EpochEnd, HistoryLimits, Resume, StreamHistory
 from gateway.relay.history.record import Excerpt, HistoryRecord, Key, batch_record, gap_record
+from gateway.relay.history.store import HistoryStore
 
 __all__ = [
+    "DiskTier",
     "EpochEnd",
     "Excerpt",
     "HistoryLimits",
     "HistoryRecord",
+    "HistoryStore",
     "Key",
     "Resume",
     "StreamHistory",

@@ -1,0 +1,119 @@
+"""The histories of all streams: one directory, one bound. Whoever takes most gives way first."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from gateway.account import Range
+from gateway.model import Message
+from gateway.relay.history.disk import DiskTier
+from gateway.relay.history.history import HistoryLimits, StreamHistory
+
+log = logging.getLogger(__name__)
+
+LONGEST_NAME = 200
+"""Bytes; a file system takes 255."""
+NAME = "stream"
+"""The file in a stream's folder that holds its name."""
+
+
+class HistoryStore:
+    """A history for each stream, within common limits. Without a directory, in memory alone.
+
+    Not for several threads at once. One process at a time may have a directory.
+    """
+
+    def __init__(self, directory: Path | None = None, limits: HistoryLimits | None = None) -> None:
+        self._directory = directory
+        self._limits = limits or HistoryLimits()
+        self._histories: dict[str, StreamHistory] = {}
+        self._disks: dict[str, DiskTier] = {}
+        if directory is not None:
+            self._adopt(directory)
+
+    @property
+    def streams(self) -> list[str]:
+        """Those that have a history, in order."""
+        return sorted(self._histories)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What all take in memory."""
+        return sum(history.memory.bytes for history in self._histories.values())
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the segments of all take on disk."""
+        return sum(disk.bytes for disk in self._disks.values())
+
+    def of(self, stream: str) -> StreamHistory:
+        """The history of `device/stream`; a new one if there is none."""
+        if stream not in self._histories:
+            self._histories[stream] = StreamHistory(self._limits, self._disk_of(stream))
+        return self._histories[stream]
+
+    def find(self, stream: str) -> StreamHistory | None:
+        """The history of `device/stream`, if there is one."""
+        return self._histories.get(stream)
+
+    def disk(self, stream: str) -> DiskTier | None:
+        """Where a stream's history is on disk, and what went wrong there."""
+        return self._disks.get(stream)
+
+    def take(self, stream: str, message: Message, payload: bytes, now_ns: int) -> list[Range]:
+        """Keep a message and the CBOR that it came in; returns what of it was not there yet."""
+        new = self.of(stream).take(message, payload, now_ns)
+        if self.memory_bytes > self._limits.memory_bytes:
+            memories = {name: history.memory for name, history in self._histories.items()}
+            _bound(self._limits.memory_bytes, {n: (m.bytes, m.drop_first) for n, m in memories.items()})
+        if self.disk_bytes > self._limits.disk_bytes:
+            _bound(self._limits.disk_bytes, {n: (d.bytes, d.drop_oldest) for n, d in self._disks.items()})
+        return new
+
+    def close(self) -> None:
+        """Leave the files so that they open fast."""
+        for disk in self._disks.values():
+            disk.close()
+
+    def _adopt(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in sorted(directory.glob(f"*/{NAME}")):
+            stream = name.read_text(encoding="utf-8", errors="replace")
+            if folder_name(stream) == name.parent.name:
+                self.of(stream)
+
+    def _disk_of(self, stream: str) -> DiskTier | None:
+        if self._directory is None:
+            return None
+        folder = self._directory / folder_name(stream)
+        try:
+            folder.mkdir(exist_ok=True)
+            (folder / NAME).write_text(stream, encoding="utf-8")
+            self._disks[stream] = DiskTier(folder, self._limits.disk_bytes)
+        except OSError as error:
+            log.warning("history: %s: in memory only: %s", stream, error)
+            return None
+        return self._disks[stream]
+
+
+def folder_name(stream: str) -> str:
+    """A folder's name that no stream's name can lead elsewhere, and no two share."""
+    name = quote(stream, safe="").replace(".", "%2E")
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 66]}~{hashlib.sha256(stream.encode()).hexdigest()}"
+
+
+def _bound(bound: int, takes: dict[str, tuple[int, Callable[[], int]]]) -> None:
+    """Make the largest smaller until all are within the bound."""
+    sizes = {name: size for name, (size, _) in takes.items()}
+    while sum(sizes.values()) > bound:
+        largest = max(sizes, key=lambda name: sizes[name])
+        freed = takes[largest][1]()
+        if not freed:
+            return
+        sizes[largest] -= freed
