@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.relay.envelope.live import EnvelopeError, LiveRequest, StreamEnvelope, encode
+from gateway.relay.envelope.live import Cursor, EnvelopeError, LiveRequest, StreamEnvelope, encode
 from gateway.relay.envelope.pyramid import Envelope, Pyramid
 
-__all__ = ["Envelope", "EnvelopeError", "LiveRequest", "Pyramid", "StreamEnvelope", "encode"]
+__all__ = ["Cursor", "Envelope", "EnvelopeError", "LiveRequest", "Pyramid", "StreamEnvelope", "encode"]

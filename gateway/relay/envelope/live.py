@@ -55,13 +55,23 @@ class LiveRequest:
     """None: all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What a viewer has: everything up to an index of an epoch, with so many batches that came late."""
+
+    epoch: int
+    index: int
+    late: int
+
+
 class StreamEnvelope:
     """The pyramids of one stream, and the answers that were given since the last batch."""
 
     def __init__(self, buckets: int = BUCKETS) -> None:
         self._buckets = buckets
         self._pyramids: dict[int, Pyramid] = {}
-        self._answers: OrderedDict[LiveRequest, bytes | None] = OrderedDict()
+        self._answers: OrderedDict[tuple[LiveRequest, Cursor | None], bytes | None] = OrderedDict()
+        self._late = 0
         self.computed = 0
         """How many live answers were computed, and not taken from memory."""
 
@@ -80,24 +90,36 @@ class StreamEnvelope:
         self._answers.clear()
         pyramid = self._pyramids.get(batch.epoch)
         if pyramid is not None and (pyramid.columns, pyramid.dtype) == (batch.data.shape[1], batch.data.dtype):
+            self._late += batch.index < pyramid.end
             pyramid.add(batch)
             return
+        self._late += batch.epoch <= max(self._pyramids, default=-1)
         self._pyramids[batch.epoch] = Pyramid(batch, self._buckets)
         if len(self._pyramids) > EPOCHS:
             del self._pyramids[min(self._pyramids)]
 
-    def live(self, request: LiveRequest) -> bytes | None:
+    @property
+    def cursor(self) -> Cursor | None:
+        """Where somebody is who has seen everything there is; None if there is nothing."""
+        if not self._pyramids:
+            return None
+        newest = self._pyramids[max(self._pyramids)]
+        return Cursor(newest.epoch, newest.end, self._late)
+
+    def live(self, request: LiveRequest, seen: Cursor | None = None) -> bytes | None:
         """The answer on the wire, the same object for equal requests until the next batch; None if there is none.
 
-        Raises EnvelopeError.
+        Who had the `cursor` after an earlier answer gets the buckets that have changed since, the last one of
+        then among them; and the whole window if an epoch has begun or backlog has come late. A viewer puts the
+        buckets from `i` on in the place of those it has. Raises EnvelopeError.
         """
-        if request in self._answers:
-            return self._answers[request]
+        asked = (request, seen)
+        if asked in self._answers:
+            return self._answers[asked]
         self._check(request.width, request.channels)
         if not 0 < request.seconds < float("inf"):
             raise EnvelopeError(f"a window is more than 0 s long, not {request.seconds:g} s")
-        answer = self._compute(request)
-        self._answers[request] = answer
+        answer = self._answers[asked] = self._compute(request, seen)
         if len(self._answers) > REMEMBERED:
             self._answers.popitem(last=False)
         return answer
@@ -117,13 +139,15 @@ class StreamEnvelope:
         pyramid = self._pyramids.get(epoch)
         return None if pyramid is None else self.frames(epoch, *pyramid.indices(start_ns, end_ns), width, channels)
 
-    def _compute(self, request: LiveRequest) -> bytes | None:
+    def _compute(self, request: LiveRequest, seen: Cursor | None) -> bytes | None:
         if not self._pyramids:
             return None
         self.computed += 1
         pyramid = self._pyramids[max(self._pyramids)]
-        envelope = pyramid.query(*pyramid.last(request.seconds), request.width, request.channels)
-        return encode(envelope, request.channels)
+        follows = seen is not None and (seen.epoch, seen.late) == (pyramid.epoch, self._late)
+        # the frame before the cursor: its bucket may have got more
+        after = max(seen.index - 1, 0) if seen is not None and follows else None
+        return encode(pyramid.latest(request.seconds, request.width, request.channels, after), request.channels)
 
     def _check(self, width: int, channels: tuple[int, ...] | None) -> None:
         if not MINIMUM_WIDTH <= width <= MAXIMUM_WIDTH:

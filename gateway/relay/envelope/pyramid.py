@@ -103,10 +103,22 @@ class Pyramid:
         start = min(max(start, 0), end)
         level = self._level_for(start, end, width)
         start = max(start, level.first * level.size)
-        size = level.size * _joined(level.size, start, end, width)
-        # a bucket is handed out only if none of its frames was let go
-        first = -(-start // size) if level.full and start == level.first * level.size else start // size
-        return self._read(level, size, first, -(-end // size) if start < end else first, channels)
+        return self._buckets(level, _bucket_size(level.size, end - start, width), start, end, channels)
+
+    def latest(
+        self, seconds: float, width: int, channels: Sequence[int] | None = None, after: int | None = None
+    ) -> Envelope:
+        """The last so many seconds, or of them only the buckets that hold something at or behind `after`.
+
+        For a regular stream the buckets of one window and width are always the same ones, so that the answers
+        fit together.
+        """
+        start, end = self.last(seconds)
+        if self.rate is None:
+            return self.query(start, end, width, channels)
+        level = self._level_for(start, end, width)
+        size = _bucket_size(level.size, end - start, width)
+        return self._buckets(level, size, max(start, level.first * level.size, after or 0), end, channels)
 
     def indices(self, start_ns: int, end_ns: int) -> tuple[int, int]:
         """The frames of the buckets that [start_ns, end_ns) touches, in the finest level that reaches back so far.
@@ -137,7 +149,10 @@ class Pyramid:
             chosen = level
         return chosen
 
-    def _read(self, level: Level, size: int, first: int, last: int, channels: Sequence[int] | None) -> Envelope:
+    def _buckets(self, level: Level, size: int, start: int, end: int, channels: Sequence[int] | None) -> Envelope:
+        # a bucket is handed out only if none of its frames was let go
+        first = -(-start // size) if level.full and start == level.first * level.size else start // size
+        last = -(-end // size) if start < end else first
         joined = size // level.size
         low, high = max(first * joined, level.first), min(last * joined, level.end)
         high = max(low, high)
@@ -151,9 +166,6 @@ class Pyramid:
         return Envelope(self.epoch, first * size, size, self.rate, times, lo, hi, found.covered)
 
 
-def _joined(size: int, start: int, end: int, width: int) -> int:
-    """How many of a level's buckets make one, so that there are no more than `width`."""
-    joined = max(1, -(-(end - start) // (size * width)))
-    while -(-end // (size * joined)) - start // (size * joined) > width:
-        joined += 1
-    return joined
+def _bucket_size(level: int, frames: int, width: int) -> int:
+    """A multiple of the level's, so that `frames` lie in no more than `width` buckets wherever they begin."""
+    return level * max(1, -(-frames // (level * (width - 1))))

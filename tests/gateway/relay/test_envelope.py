@@ -209,6 +209,47 @@ def test_equal_requests_between_two_batches_are_computed_once() -> None:
         assert stream.computed == before + 2
 
 
+@settings(max_examples=60, deadline=None)
+@given(histories(), st.integers(2, 50), st.sampled_from((0.05, 0.2, 1.0)))
+def test_who_gets_only_what_changed_has_what_the_whole_window_says(
+    history: tuple[Fraction | None, list[Batch]], width: int, seconds: float
+) -> None:
+    rate, batches = history
+    stream, request = StreamEnvelope(), LiveRequest(seconds, width)
+    shown: dict[int, tuple[Any, ...]] = {}
+    frames, cursor = 0, None
+    for batch in batches:
+        stream.add(batch)
+        content = cbor2.loads(stream.live(request, cursor) or b"")
+        cursor = stream.cursor
+        if content["b"] != frames or rate is None:
+            shown, frames = {}, content["b"]
+        shown = {index: bucket for index, bucket in shown.items() if index < content["i"]} | buckets_of(content)
+        whole = cbor2.loads(stream.live(request) or b"")
+        assert whole["n"] <= width
+        for index, bucket in buckets_of(whole).items():
+            assert shown[index] == bucket
+
+
+def buckets_of(content: dict[str, Any]) -> dict[int, tuple[Any, ...]]:
+    """By the index of its first frame, each bucket as bytes; empty ones have no values."""
+    lo, hi, covered = shaped_array(content["lo"]), shaped_array(content["hi"]), flat_array(content["u"], "u")
+    return {
+        content["i"] + n * content["b"]: (int(u), lo[n].tobytes(), hi[n].tobytes()) if u else (0,)
+        for n, u in enumerate(covered)
+    }
+
+
+def test_what_changed_is_little_and_shared() -> None:
+    stream, request = StreamEnvelope(), LiveRequest(10, 1000)
+    for number in range(400):
+        cursor = stream.cursor
+        stream.add(batch_of(np.zeros((833, 8), np.int16), number * 833, Fraction(25_000)))
+    assert len({id(stream.live(request, cursor)) for _ in range(100)}) == 1
+    assert cbor2.loads(stream.live(request, cursor) or b"")["n"] <= 6
+    assert cbor2.loads(stream.live(request) or b"")["n"] > 900
+
+
 def test_answers_remembered_are_bounded() -> None:
     stream = StreamEnvelope()
     stream.add(batch_of(np.zeros((50, 1), np.int16), 0))
