@@ -18,6 +18,8 @@ BENCHMARKS = {
     "chain": "the whole way of a sample: CPU on the device side, samples/s to a WebSocket subscriber",
     "polled": "a polled source at 1 kHz: lateness with and without SCHED_FIFO, CPU",
     "fanout": "one stream to 100 subscribers: mosquitto, nats-server, picows, aiohttp, websockets",
+    "history": "30 s of 1 kHz x 8 ch handed to a late joiner, from memory and from disk",
+    "envelope": "100 viewers of the envelope of 200 kS/s, against raw delivery",
     "iio": "buffered IIO at 200 kS/s from a stand-in device: losses, CPU",
     "outbox": "the outbox beside ThingsBoard's storages: records/s, CPU, bytes written",
     "wear": "bytes that the outbox writes to an SD card in an hour, by mode",

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pylsl  # type: ignore  # untyped where it is installed, not found where it is not
+import pylsl
 
 from tests.bench.peers.playback import Frames, load_playback, play, tell
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import mflow  # type: ignore  # untyped where it is installed, not found where it is not
+import mflow
 
 from tests.bench.peers.playback import Frames, load_playback, play, tell
 
