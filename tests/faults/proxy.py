@@ -75,6 +75,7 @@ class FaultProxy:
         """Passed on so far."""
         self._target = (target_host, target_port)
         self._random = random.Random(seed)
+        self._closing = threading.Event()
         self._pairs: set[Pair] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -120,7 +121,7 @@ class FaultProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        if self.faults.refuse:
+        if self.faults.refuse or self._closing.is_set():
             _abort(writer)
             return
         try:
@@ -129,6 +130,10 @@ class FaultProxy:
             _abort(writer)
             return
         pair: Pair = (writer, up_writer)
+        if self._closing.is_set():
+            for end in pair:
+                _abort(end)
+            return
         self._pairs.add(pair)
         pumps = [
             asyncio.create_task(self._pump(reader, pair, "up")),
@@ -209,6 +214,7 @@ class FaultProxy:
         return len(pairs)
 
     async def _close(self) -> None:
+        self._closing.set()
         self._server.close()
         await self._cut(reset=True)
         others = asyncio.all_tasks() - {asyncio.current_task()}

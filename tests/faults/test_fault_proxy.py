@@ -58,6 +58,7 @@ class Echo:
 def echo() -> Iterator[Echo]:
     server = Echo()
     yield server
+    server.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept()
     server.listener.close()
 
 
@@ -216,14 +217,14 @@ def test_an_end_is_passed_on_and_the_other_direction_still_works(client: socket.
 
 
 def test_without_a_target_connections_are_reset() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    with (
-        FaultProxy(port) as proxy,
-        socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE_S) as connection,
-        pytest.raises(ConnectionResetError),
-    ):
-        connection.recv(1)
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # and nobody listens
+        with (
+            FaultProxy(reserved.getsockname()[1]) as proxy,
+            socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE_S) as connection,
+            pytest.raises(ConnectionResetError),
+        ):
+            connection.recv(1)
 
 
 def test_closing_leaves_nothing_behind(echo: Echo) -> None:
