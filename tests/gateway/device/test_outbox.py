@@ -154,6 +154,23 @@ def test_spill_writes_everything_when_the_broker_is_away(tmp_path: Path) -> None
     assert box.outbox.counters().memory_records == 0
 
 
+@pytest.mark.parametrize("online", [False, True])
+def test_in_spill_no_more_than_a_second_and_a_half_is_in_memory_alone(tmp_path: Path, online: bool) -> None:
+    """The bound in docs/outbox.md for kill -9: nothing is acknowledged, the thread comes twice a second."""
+    box = bench(tmp_path)
+    if online:
+        box.outbox.connected()
+    worst = 0
+    for number in range(1000):
+        box.outbox.put(batch(number))
+        box.send()
+        box.now_ns += 20_000_000
+        worst = max(worst, number + 1 - box.outbox.counters().disk_records)
+        if number % 25 == 24:
+            box.outbox.step()
+    assert 0 < worst * 0.02 <= 1.5
+
+
 def test_always_hands_out_only_what_is_on_disk(tmp_path: Path) -> None:
     box = bench(tmp_path, durability="always")
     box.outbox.connected()
