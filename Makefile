@@ -37,7 +37,8 @@ hw-test: ## the tests that need a board, over ssh (HOST=debian@192.168.7.2)
 bench: $(VENV)/test.stamp ## measure, print and write bench-results/*.json
 	$(PYTHON) -m tests.bench $(ARGS)
 
-soak: $(VENV)/test.stamp ## every fault at random, then the audit (MINUTES=10 ARGS="--seed 5")
+soak: $(VENV)/test.stamp ## 200 kills of the outbox, every fault at random, then the audit (MINUTES=10 ARGS="--seed 5")
+	HEADWATER_KILLS=200 $(PYTHON) -m pytest -q --timeout 900 tests/gateway/device/test_outbox_kill.py
 	$(PYTHON) -m tests.faults.soak --minutes $(MINUTES) $(ARGS)
 
 page: $(VENV)/run.stamp ## build the browser's page, if its sources changed
