@@ -195,9 +195,9 @@ class FaultProxy:
         size = self.faults.slice_bytes or len(data)
         for at in range(0, len(data), size):
             piece = data[at : at + size]
+            self.bytes[direction] += len(piece)
             writer.write(piece)
             await writer.drain()
-            self.bytes[direction] += len(piece)
             rate = self.faults.bytes_per_s
             if rate is not None:
                 await asyncio.sleep(len(piece) / rate)
