@@ -23,6 +23,7 @@ BENCHMARKS = {
     "iio": "buffered IIO at 200 kS/s from a stand-in device: losses, CPU",
     "outbox": "the outbox beside ThingsBoard's storages: records/s, CPU, bytes written",
     "wear": "bytes that the outbox writes to an SD card in an hour, by mode",
+    "crash": "how old the oldest frame is that a kill -9 costs, by mode",
     "wire": "bytes a sample on the wire, by format",
 }
 """Name to what it measures; the module is `tests.bench.<name>`, the function `benchmark`."""
