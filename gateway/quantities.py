@@ -23,7 +23,7 @@ _BYTES = {
 }
 
 
-SLOWEST_HZ, FASTEST_HZ = 1e-9, 1e9
+SLOWEST_HZ, FASTEST_HZ = 1e-12, 1e12
 
 
 def parse_duration(value: Any) -> float:
