@@ -17,18 +17,12 @@ from typing import cast
 from gateway.account import IntervalSet
 from gateway.device.outbox import Durability, Outbox, OutboxSettings, Record
 from tests.bench.report import RESULTS, Report
+from tests.bench.wear import MODES
 
 KILLS = 10
 PERIOD_S = 0.01
 """A batch of one frame each."""
 ACKNOWLEDGED_AFTER_S = 0.05
-
-MODES: dict[str, tuple[Durability, bool]] = {
-    "spill, broker there": ("spill", False),
-    "spill, broker away": ("spill", True),
-    "always, broker there": ("always", False),
-    "always, broker away": ("always", True),
-}
 
 
 def benchmark(runs: int) -> Report:

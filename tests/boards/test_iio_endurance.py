@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,15 +15,6 @@ from tests.standin.iio_requests import STAMPED, eight
 from tests.standin.iio_tree import Feeder, IioTree, am335x_tree, frame_numbers
 
 DURATION_S = 20
-
-
-@pytest.fixture
-def _busy() -> Iterator[None]:
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
-    yield
-    for loop in loops:
-        loop.kill()
-        loop.wait()
 
 
 @pytest.mark.slow
