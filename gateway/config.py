@@ -161,6 +161,8 @@ class RelaySettings(Options):
     """The bound of each subscriber's queue."""
     policy: Literal["drop_oldest", "decimate", "disconnect"] = "drop_oldest"
     """What happens to a subscriber whose queue is full, unless it asks for something else."""
+    hold: Duration = 10.0
+    """How long a subscriber that wants everything in order waits for what is missing."""
     connections: int = Field(default=5000, ge=1)
     connections_per_address: int = Field(default=1000, ge=1)
     handshake: Duration = 10.0
@@ -200,6 +202,19 @@ class RelaySettings(Options):
     def local(self) -> bool:
         """Whether only this machine reaches the address."""
         return self.host in LOOPBACK
+
+
+class HistorySettings(Options):
+    """The `[history]` table."""
+
+    memory: Duration = 300.0
+    """How much of each stream is kept in memory."""
+    memory_bytes: Size = 64 << 20
+    """Of all streams together."""
+    disk: Size | Literal[0] = 2 << 30
+    """Of all streams together; 0: none."""
+    directory: Path | None = None
+    """Where it is kept; systemd's StateDirectory or the user's, if not given."""
 
 
 class AuthSettings(Options):
@@ -268,6 +283,7 @@ class RelayConfig(Options):
     """What `headwater relay` reads."""
 
     relay: RelaySettings = RelaySettings()
+    history: HistorySettings = HistorySettings()
     auth: AuthSettings = AuthSettings()
     mqtt: tuple[SourceSettings, ...] = (SourceSettings(),)
     outlet: tuple[ZmqSettings, ...] = ()

@@ -26,6 +26,13 @@ def _every_log_message_can_be_formatted() -> Iterator[None]:
     assert not mistakes, "\n".join(mistakes)
 
 
+@pytest.fixture(autouse=True)
+def _no_test_writes_to_the_users_state(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """A real broker that lets everybody in."""

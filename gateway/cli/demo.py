@@ -13,9 +13,9 @@ from gateway.cli.common import stop_signal
 from gateway.config import DeviceConfig, RelayConfig, load_mapping
 from gateway.device.plan import Plan
 from gateway.device.service import DeviceService
-from gateway.device.state import state_path
 from gateway.quantities import parse_rate
 from gateway.relay.service import RelayService
+from gateway.state import state_path
 from gateway.topics import Topics
 
 HOST = "127.0.0.1"
@@ -72,7 +72,11 @@ def device_settings(mqtt: dict[str, Any], rate: str, datalog: Path | None, seed:
 
 def relay_settings(mqtt: dict[str, Any], port: int) -> dict[str, Any]:
     """The demo's relay: its broker ends with it, and has nothing to keep for later."""
-    return {"relay": {"listen": f"{HOST}:{port}"}, "mqtt": {**mqtt, "persistent": False}}
+    return {
+        "relay": {"listen": f"{HOST}:{port}"},
+        "mqtt": {**mqtt, "persistent": False},
+        "history": {"disk": 0},
+    }
 
 
 def _ecg(rate: str) -> dict[str, Any]:

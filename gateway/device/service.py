@@ -28,12 +28,12 @@ from gateway.device.outbox.record import OutboxSettings, Record
 from gateway.device.plan import Plan, PlannedStream
 from gateway.device.publisher import Publisher, Retained
 from gateway.device.requests import Requests
-from gateway.device.state import held, state_directory
 from gateway.device.systemd import Notifier
 from gateway.errors import BrokerError
 from gateway.meta import latest_of, meta_of
 from gateway.model import SCHEMA_VERSION, Batch, Gap, Message
 from gateway.mqtt import Will
+from gateway.state import held, made, state_path
 from gateway.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class DeviceService:
 
     def _open_outbox(self, config: DeviceConfig, undo: ExitStack) -> None:
         """Take the state directory, open what is kept there, and number the epoch."""
-        directory = state_directory(self._device, config.device.state)
+        directory = made(state_path(self._device, config.device.state))
         undo.enter_context(held(directory))
         settings = OutboxSettings(
             directory=directory,

@@ -9,7 +9,6 @@ from boards.iio import IioBoard
 from boards.iio.capture import BufferedSource
 from boards.registry import AUTO
 from gateway.config import DeviceConfig, RelayConfig
-from gateway.device.state import state_path
 from gateway.doctor.beaglebone import check_beaglebone, find_adc
 from gateway.doctor.board import board_finding, board_name, boards_finding, check_streams, machine_finding
 from gateway.doctor.capture import capture_finding
@@ -21,6 +20,7 @@ from gateway.doctor.ports import check_ports
 from gateway.doctor.realtime import check_realtime
 from gateway.doctor.software import check_software
 from gateway.doctor.storage import room_finding, state_finding
+from gateway.state import state_path
 
 
 def examine_machine(machine: Machine) -> Iterator[Finding]:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Hashable
+from functools import partial
 from typing import Any
 
 from gateway.relay.auth import Grant
 from gateway.relay.core import Core
 from gateway.relay.delivery import Form
+from gateway.relay.envelope import LiveRequest
+from gateway.relay.history import Key
+from gateway.relay.ordered import feed_in_order
 from gateway.relay.pipe import Pipe
-from gateway.relay.subscriber import Policy
+from gateway.relay.replay import HistoryReplay
+from gateway.relay.scopes import Watcher
+from gateway.relay.wish import EnvelopeWish, Wish
 
 _numbers = itertools.count(1)
 
@@ -25,24 +32,44 @@ class Client(Pipe):
         self.number = next(_numbers)
         self.grant = grant
         self.stream: str | None = None
+        self._feed: Hashable | None = None
+        self._watcher: Watcher | None = None
         self._core = core
         self._since = self._loop.time()
         peer = transport.get_extra_info("peername")
         self._address = f"{peer[0]}:{peer[1]}" if peer else "local"
         core.clients[self] = None
 
-    def join(self, stream: str, policy: Policy | None = None) -> None:
-        """Change to a stream."""
+    def join(self, wish: Wish, place: Key | None = None) -> None:
+        """Change to a stream; read its history from a place on first."""
         self.leave()
+        core, stream, subscriber = self._core, wish.stream, self.subscriber
         self.stream = stream
-        self.subscriber.policy = policy or self._core.settings.policy
-        self._core.hub.subscribe(stream, self.subscriber)
+        subscriber.policy = wish.policy or core.settings.policy
+        complete = wish.mode == "complete"
+        self._feed = feed_in_order(stream) if complete else stream
+        ordered_to = partial(core.ordered.position, stream) if complete else None
+        if ordered_to is not None:
+            ordered_to()
+        if place is not None:
+            subscriber.begin(HistoryReplay(core.archive, stream, place, subscriber, ordered_to))
+        core.hub.subscribe(self._feed, subscriber)
+        subscriber.pump()
+
+    def watch(self, stream: str, wish: EnvelopeWish) -> None:
+        """Change to a stream's envelope; raises EnvelopeError if it asks for what cannot be had."""
+        self.leave()
+        watcher = Watcher(self.subscriber, LiveRequest(wish.seconds, wish.width, wish.channels), 1 / wish.rate)
+        self._core.scopes.watch(stream, watcher)
+        self.stream, self._watcher = stream, watcher
 
     def leave(self) -> None:
         """Leave the stream."""
-        if self.stream is not None:
-            self._core.hub.unsubscribe(self.stream, self.subscriber)
-            self.stream = None
+        if self._feed is not None:
+            self._core.hub.unsubscribe(self._feed, self.subscriber)
+        if self._watcher is not None and self.stream is not None:
+            self._core.scopes.leave(self.stream, self._watcher)
+        self.stream = self._feed = self._watcher = None
 
     def look_after(self, now: float) -> None:
         """Called every few seconds: a client whose token has expired is sent away."""
@@ -53,6 +80,11 @@ class Client(Pipe):
         super().connection_lost(exc)
         self.leave()
         self._core.clients.pop(self, None)
+
+    def _reads(self) -> str:
+        if self._watcher is not None:
+            return "envelope"
+        return "history" if self.subscriber.replaying else "complete" if isinstance(self._feed, tuple) else "live"
 
     def as_dict(self) -> dict[str, Any]:
         """For the list of subscribers."""
@@ -69,6 +101,7 @@ class Client(Pipe):
             "stream": self.stream,
             "seconds": round(self._loop.time() - self._since, 1),
             "policy": subscriber.policy,
+            "reads": self._reads(),
             "queued_bytes": subscriber.queued_bytes,
             "queued_messages": subscriber.queued,
             "lag_frames": lag,

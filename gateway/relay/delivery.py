@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from gateway.codec import CODECS
 from gateway.model import Batch, Gap, GapReason, Message
@@ -40,6 +41,8 @@ class Delivery:
     """When the first frame was taken; None for a gap."""
     last_utc_ns: int | None = None
     """When the last frame was taken."""
+    rate: Fraction | None = None
+    """Of a regular stream's batch."""
     late: bool = False
     """It fills a hole: what follows it in the stream was delivered before."""
     _message: Message | None = None
@@ -53,7 +56,8 @@ class Delivery:
             span = Span(message.epoch, message.index, message.end, message.reason)
             return cls(span, payload, late=late, _message=message)
         span = Span(message.epoch, message.index, message.end)
-        return cls(span, payload, message.utc_ns, last_utc_ns(message), late, message)
+        rate = message.rate if message.offsets_ns is None else None
+        return cls(span, payload, message.utc_ns, last_utc_ns(message), rate, late, message)
 
     @property
     def message(self) -> Message:

@@ -57,7 +57,8 @@ class Intake:
         new = account.deliver(index, end)
         if new != [(index, end)]:
             return self._parts(CODECS["cbor"].decode(payload), new, late)
-        delivery = Delivery(Span(epoch, index, end), payload, utc_ns, utc_ns + self._skeleton.span_ns, late)
+        last_ns, rate = utc_ns + self._skeleton.span_ns, self._skeleton.rate
+        delivery = Delivery(Span(epoch, index, end), payload, utc_ns, last_ns, rate, late)
         self._count(delivery)
         return [delivery]
 

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import ssl
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,20 +23,24 @@ from gateway.relay.outlets import HTTP_OUTLETS
 from gateway.relay.outlets.zmq import ZmqOutlet
 from gateway.relay.pipe import CLOSE_S
 from gateway.relay.reception import Reception
+from gateway.state import held, made, state_path
 
 log = logging.getLogger(__name__)
 
 PAGE = Path(__file__).parent / "web" / "dist"
 SHUTDOWN_S = 1.0
+HISTORY_KEY = "history.directory"
 
 
 class RelayService:
-    """A running relay, for as long as the `async with` lasts."""
+    """A running relay, for as long as the `async with` lasts. Make it in the loop."""
 
     def __init__(self, config: RelayConfig) -> None:
         self._config = config
-        self._core = Core(config)
         self._tls = _tls(config.relay)
+        self._directory = history_directory(config)
+        self._core = Core(config, self._directory)
+        self._undo = ExitStack()
         self._ingest: Ingest | None = None
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
@@ -44,6 +49,9 @@ class RelayService:
 
     async def __aenter__(self) -> Self:
         settings = self._config.relay
+        if self._directory is not None:
+            self._undo.enter_context(held(made(self._directory, HISTORY_KEY), HISTORY_KEY, "relay"))
+        await self._open_history()
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         try:
@@ -74,6 +82,8 @@ class RelayService:
         await self._send_away()
         if self._runner is not None:
             await self._runner.cleanup()
+        await self._core.close()
+        self._undo.close()
 
     def reload(self) -> None:
         """Read certificates and keys anew; what cannot be used is logged, and the old ones stay."""
@@ -85,6 +95,13 @@ class RelayService:
             log.error("reload: %s", error)
             return
         log.info("reload: certificates and keys are read anew")
+
+    async def _open_history(self) -> None:
+        try:
+            await self._core.open()
+        except OSError as error:
+            self._undo.close()
+            raise ConfigError(f"{HISTORY_KEY}: {self._directory}: cannot be read: {error.strerror}") from None
 
     async def _listen(self, runner: web.AppRunner) -> asyncio.Server:
         server = runner.server
@@ -145,6 +162,13 @@ class RelayService:
         if PAGE.is_dir():
             application.router.add_static("/", PAGE)
         return application
+
+
+def history_directory(config: RelayConfig) -> Path | None:
+    """Where the history is kept on disk; None if it is not."""
+    if not config.history.disk:
+        return None
+    return config.history.directory or state_path(f"relay-{config.relay.port}", None) / "history"
 
 
 async def _page(_: web.Request) -> web.FileResponse:

@@ -25,7 +25,7 @@ LIMIT = 1 << 62
 class Skeleton:
     """The layout of a batch, learnt from one whose bytes are known to be well-formed."""
 
-    __slots__ = ("_fixed", "_layout", "_length", "_numbers", "frames", "span_ns")
+    __slots__ = ("_fixed", "_layout", "_length", "_numbers", "frames", "rate", "span_ns")
 
     def __init__(
         self, payload: bytes, batch: Batch, layout: struct.Struct, numbers: tuple[int | None, ...]
@@ -36,6 +36,7 @@ class Skeleton:
         self._numbers = numbers
         """Those of `_KEYS` that are too small to have bytes of their own; None for the others."""
         self.frames = batch.frames
+        self.rate = batch.rate
         self.span_ns = last_utc_ns(batch) - batch.utc_ns
         """Time from the first to the last frame."""
 

@@ -53,7 +53,7 @@ class Replay(Protocol):
     def finished(self) -> bool:
         """Whether it has reached the feed; if not, it calls the subscriber's `pump` when there is more."""
 
-    def brings(self, span: Span) -> bool:
+    def brings(self, delivery: Delivery) -> bool:
         """Whether it will still come by what the feed brings now."""
 
     def close(self) -> None:
@@ -138,7 +138,7 @@ class Subscriber:
 
     def offer(self, delivery: Delivery) -> None:
         """Queue a message for a reader that is not ready; if the queue is full, do what the policy says."""
-        if self._ended or (self._replay is not None and self._replay.brings(delivery.span)):
+        if self._ended or (self._replay is not None and self._replay.brings(delivery)):
             return
         self._arrivals += delivery.span.reason is None
         if self._arrivals % self._stride and delivery.span.reason is None:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from gateway.relay.envelope.live import Cursor, EnvelopeError, LiveRequest, StreamEnvelope, encode
-from gateway.relay.envelope.pyramid import Envelope, Pyramid
+from gateway.relay.envelope.live import MAXIMUM_WIDTH, Cursor, EnvelopeError, LiveRequest, StreamEnvelope, encode
+from gateway.relay.envelope.pyramid import MINIMUM_WIDTH, Envelope, Pyramid
 
-__all__ = ["Cursor", "Envelope", "EnvelopeError", "LiveRequest", "Pyramid", "StreamEnvelope", "encode"]
+__all__ = [
+    "MAXIMUM_WIDTH",
+    "MINIMUM_WIDTH",
+    "Cursor",
+    "Envelope",
+    "EnvelopeError",
+    "LiveRequest",
+    "Pyramid",
+    "StreamEnvelope",
+    "encode",
+]

@@ -6,7 +6,7 @@ The original bytes, bounded in memory by time and bytes, on disk by bytes; every
 from __future__ import annotations
 
 from gateway.relay.history.disk import DiskTier
-from gateway.relay.history.history import EpochEnd, HistoryLimits, Resume, StreamHistory
+from gateway.relay.history.history import EpochEnd, HistoryLimits, Page, Resume, StreamHistory
 from gateway.relay.history.record import Excerpt, HistoryRecord, Key, batch_record, gap_record
 from gateway.relay.history.store import HistoryStore
 
@@ -18,6 +18,7 @@ __all__ = [
     "HistoryRecord",
     "HistoryStore",
     "Key",
+    "Page",
     "Resume",
     "StreamHistory",
     "batch_record",

@@ -44,6 +44,9 @@ class Summary:
 
     first: Key
     last: Key
+    """Where the last record begins."""
+    end: Key
+    """Up to where any record reaches."""
     earliest_ns: int
     latest_ns: int
 
@@ -51,21 +54,24 @@ class Summary:
         """One record more."""
         self.first = min(self.first, record.key)
         self.last = max(self.last, record.key)
+        self.end = max(self.end, (record.epoch, record.end))
         self.earliest_ns = min(self.earliest_ns, record.utc_ns)
         self.latest_ns = max(self.latest_ns, record.last_ns)
 
 
 def summary_of(record: HistoryRecord) -> Summary:
     """Of a chunk of one."""
-    return Summary(record.key, record.key, record.utc_ns, record.last_ns)
+    return Summary(record.key, record.key, (record.epoch, record.end), record.utc_ns, record.last_ns)
 
 
 def summary_of_all(headers: Headers) -> Summary:
     """Of a chunk with these headers, at least one."""
     first, last = headers[0], headers[-1]
+    ends = (headers["index"] + headers["count"])[headers["epoch"] == last["epoch"]]
     return Summary(
         (int(first["epoch"]), int(first["index"])),
         (int(last["epoch"]), int(last["index"])),
+        (int(last["epoch"]), int(ends.max())),
         int(headers["utc_ns"].min()),
         int(headers["last_ns"].max()),
     )

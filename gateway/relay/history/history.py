@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.account import IntervalSet, Range, StreamAccount
-from gateway.model import Batch, Gap, Message
+from gateway.account import IntervalSet, Range
+from gateway.model import Batch, Message
 from gateway.relay.history import queries
 from gateway.relay.history.headers import Chunk
 from gateway.relay.history.memory import MemoryTier
 from gateway.relay.history.record import Excerpt, HistoryRecord, Key, batch_record, gap_record
+
+Gone = tuple[int, int, int]
+"""Epoch, and the indices from the first to before the second."""
 
 MAXIMUM_ENDS = 1000
 """How many epochs' ends are remembered."""
@@ -42,6 +45,17 @@ class Resume:
     recovered: bool
     """Whether `records` hold every index from where they were to the present."""
     records: Iterator[Excerpt]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the history, in order."""
+
+    gone: list[Gone]
+    """What should come before it, and was let go or never held."""
+    excerpts: list[Excerpt]
+    more: bool
+    """Whether more follow that are held already."""
 
 
 class Tier(Protocol):
@@ -76,15 +90,6 @@ class StreamHistory:
         self._newest: Key | None = None
         self._see(self._known())
 
-    def take(self, message: Message, payload: bytes, now_ns: int) -> list[Range]:
-        """Keep a message and the CBOR that it came in; returns what of it was not there yet.
-
-        A gap has no time of its own: it gets that of its place between its neighbours, or `now_ns`.
-        """
-        if isinstance(message, Batch):
-            return self.add(batch_record(message, payload))
-        return self.add(self._gap_record(message, payload, now_ns))
-
     def add(self, record: HistoryRecord) -> list[Range]:
         """Keep what of a record is not there yet, in its place; returns that."""
         new = self.missing(record.epoch, record.index, record.end)
@@ -96,6 +101,20 @@ class StreamHistory:
         if new:
             self._see([(record.epoch, record.end)])
         return new
+
+    def record_of(self, message: Message, payload: bytes, now_ns: int) -> HistoryRecord:
+        """The record of a message and the CBOR that it came in.
+
+        A gap has no time of its own: it gets that of its place between its neighbours, or `now_ns`.
+        """
+        if isinstance(message, Batch):
+            return batch_record(message, payload)
+        before, after = self.memory.neighbours((message.epoch, message.index))
+        known = before or after
+        if known is None:
+            return gap_record(message, payload, now_ns, None)
+        utc_ns = known.last_ns if known.rate is None and known is before else known.time_of(message.index)
+        return gap_record(message, payload, utc_ns, known.rate)
 
     def end_epoch(self, epoch: int, end: int, following: int) -> None:
         """The epoch had `end` frames, and `following` came next; raises ValueError if that is not a later one."""
@@ -123,6 +142,21 @@ class StreamHistory:
     def from_index(self, epoch: int, index: int) -> Iterator[Excerpt]:
         """Every frame at or after (epoch, index), in order."""
         return queries.from_key(self._chunks(), (epoch, index))
+
+    def page(self, epoch: int, index: int, size: int) -> Page:
+        """The next so many bytes of records at or after (epoch, index), at least one."""
+        excerpts, more = queries.page_from(self._chunks(), (epoch, index), size)
+        if not excerpts or (excerpts[0].record.epoch, excerpts[0].start) == (epoch, index):
+            return Page([], excerpts, more)
+        return Page(self._gone((epoch, index), (excerpts[0].record.epoch, excerpts[0].start)), excerpts, more)
+
+    def place(self, moment_ns: int) -> Key:
+        """(epoch, index) of the first delivered frame that is not earlier; past everything if there is none."""
+        return queries.position(self._chunks(), moment_ns)
+
+    def newest_ns(self) -> int | None:
+        """When the last frame that was delivered was taken; None if none is held."""
+        return next((excerpt.record.last_ns for excerpt in self.last(1) if not excerpt.record.is_gap), None)
 
     def last(self, count: int) -> Iterator[Excerpt]:
         """The last `count` delivered frames, in order; gaps among and after them are included and not counted."""
@@ -172,21 +206,17 @@ class StreamHistory:
 
     def holes(self) -> dict[int, list[Range]]:
         """By epoch, what is missing between what was let go for want of room, and the end."""
-        found = {epoch: self.covered(epoch).holes(self._since(epoch), self._end(epoch)) for epoch in self.epochs}
+        found = {epoch: self.covered(epoch).holes(self.since(epoch), self._end(epoch)) for epoch in self.epochs}
         return {epoch: holes for epoch, holes in found.items() if holes}
 
-    def accounts(self) -> dict[int, StreamAccount]:
-        """By epoch, an account of what is held, as if it had just been read from the broker."""
-        accounts = {epoch: StreamAccount(self._since(epoch)) for epoch in self.epochs}
-        for excerpt in self.from_index(0, 0):
-            record = excerpt.record
-            account = accounts.setdefault(record.epoch, StreamAccount(record.index))
-            message = record.message() if record.is_gap else None
-            if isinstance(message, Gap):
-                account.declare(message.index, message.end, message.reason)
-            else:
-                account.deliver(record.index, record.end)
-        return accounts
+    def since(self, epoch: int) -> int:
+        """The first index of an epoch that is held, or may still come; one of which something is held."""
+        floor = self.memory.floor if self.disk is None else self.disk.floor
+        if floor[0] == epoch:
+            return floor[1]
+        if epoch > floor[0] and epoch != self.epochs[0]:
+            return 0
+        return next(iter(self.covered(epoch)))[0]
 
     # Within
 
@@ -194,13 +224,17 @@ class StreamHistory:
         """Memory first: of equal records it is the cheaper."""
         return [*self.memory.chunks, *(() if self.disk is None else self.disk.chunks)]
 
-    def _gap_record(self, gap: Gap, payload: bytes, now_ns: int) -> HistoryRecord:
-        before, after = self.memory.neighbours((gap.epoch, gap.index))
-        known = before or after
-        if known is None:
-            return gap_record(gap, payload, now_ns, None)
-        utc_ns = known.last_ns if known.rate is None and known is before else known.time_of(gap.index)
-        return gap_record(gap, payload, utc_ns, known.rate)
+    def _gone(self, start: Key, first: Key) -> list[Gone]:
+        """What of the frames from `start` to the first one held will never be; the rest may still come."""
+        gone: list[Gone] = []
+        epoch, index = start
+        while epoch < first[0] and epoch in self._ends:
+            ended = self._ends[epoch]
+            gone.append((epoch, index, ended.end))
+            epoch, index = ended.following, 0
+        if epoch <= first[0]:
+            gone.append((first[0], index if epoch == first[0] else 0, min(first[1], self.since(first[0]))))
+        return [part for part in gone if part[1] < part[2]]
 
     def _complete_from(self, epoch: int, index: int) -> bool:
         if self._newest is None or (epoch not in self._ends and epoch not in self.epochs):
@@ -210,15 +244,6 @@ class StreamHistory:
                 return False
             epoch, index = self._ends[epoch].following, 0
         return index <= self._end(epoch) and not self.missing(epoch, index, self._end(epoch))
-
-    def _since(self, epoch: int) -> int:
-        """Nothing before this index counts as missing."""
-        floor = self.memory.floor if self.disk is None else self.disk.floor
-        if floor[0] == epoch:
-            return floor[1]
-        if epoch > floor[0] and epoch != self.epochs[0]:
-            return 0
-        return next(iter(self.covered(epoch)))[0]
 
     def _end(self, epoch: int) -> int:
         """The index after the last frame that anything is known of."""

@@ -29,8 +29,21 @@ def between(chunks: Sequence[Chunk], start_ns: int, end_ns: int) -> Iterator[Exc
 
 def from_key(chunks: Sequence[Chunk], key: Key) -> Iterator[Excerpt]:
     """Every frame at or after (epoch, index)."""
-    may = [chunk for chunk in chunks if _may_reach(chunk, key)]
+    may = [chunk for chunk in chunks if chunk.summary.end > key]
     return _excerpts(select(may, [_reaching(chunk, key) for chunk in may]), _from(key))
+
+
+def page_from(chunks: Sequence[Chunk], key: Key, size: int) -> tuple[list[Excerpt], bool]:
+    """The first records that reach beyond (epoch, index), up to so many bytes of payload and at least one.
+
+    And whether more follow.
+    """
+    found = _forwards(chunks, key, lambda settled: int(settled.headers["size"].sum(dtype=np.int64)) > size)
+    if not len(found):
+        return [], False
+    reached = np.cumsum(found.headers["size"], dtype=np.int64)
+    fitting = max(int(np.searchsorted(reached, size, side="right")), 1)
+    return list(_excerpts(found[:fitting], _from(key))), fitting < len(found)
 
 
 def last_before(chunks: Sequence[Chunk], count: int, limit: Key = THE_END) -> Iterator[Excerpt]:
@@ -56,9 +69,8 @@ def first_from(chunks: Sequence[Chunk], count: int, key: Key) -> Iterator[Excerp
     """The first `count` delivered frames at or after (epoch, index), and the gaps before and among them."""
     if count <= 0:
         return iter(())
-    found = _forwards(chunks, count, key)
-    frames = _frames_from(found, key)
-    reached = np.cumsum(frames)
+    found = _forwards(chunks, key, lambda settled: int(_frames_from(settled, key).sum()) >= count)
+    reached = np.cumsum(_frames_from(found, key))
     enough = int(np.searchsorted(reached, count))
     if enough == len(found):
         return _excerpts(found, _from(key))
@@ -106,9 +118,9 @@ def _backwards(chunks: Sequence[Chunk], count: int, limit: Key) -> Selection:
         taken.append(left.pop())
 
 
-def _forwards(chunks: Sequence[Chunk], count: int, key: Key) -> Selection:
+def _forwards(chunks: Sequence[Chunk], key: Key, enough: Callable[[Selection], bool]) -> Selection:
     """Enough of the records that reach beyond the key, all of them up to some place."""
-    left = sorted((c for c in chunks if _may_reach(c, key)), key=lambda c: c.summary.first, reverse=True)
+    left = sorted((c for c in chunks if c.summary.end > key), key=lambda c: c.summary.first, reverse=True)
     taken: list[Chunk] = []
     while True:
         ordered = [chunk for chunk in chunks if chunk in taken]
@@ -116,14 +128,9 @@ def _forwards(chunks: Sequence[Chunk], count: int, key: Key) -> Selection:
         if not left:
             return found
         settled = found.from_key(left[-1].summary.first)
-        if int(_frames_from(found[:settled], key).sum()) >= count:
+        if enough(found[:settled]):
             return found[:settled]
         taken.append(left.pop())
-
-
-def _may_reach(chunk: Chunk, key: Key) -> bool:
-    """By epoch alone: a record that begins before the key may end after it."""
-    return chunk.summary.last[0] >= key[0]
 
 
 def _reaching(chunk: Chunk, key: Key) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gateway.account import Range
-from gateway.model import Message
 from gateway.relay.history.disk import DiskTier
 from gateway.relay.history.history import HistoryLimits, StreamHistory
+from gateway.relay.history.record import HistoryRecord
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,10 @@ class HistoryStore:
         self._limits = limits or HistoryLimits()
         self._histories: dict[str, StreamHistory] = {}
         self._disks: dict[str, DiskTier] = {}
+        self.memory_bytes = 0
+        """What all take in memory."""
+        self.disk_bytes = 0
+        """What the segments of all take on disk."""
         if directory is not None:
             self._adopt(directory)
 
@@ -39,16 +43,6 @@ class HistoryStore:
     def streams(self) -> list[str]:
         """Those that have a history, in order."""
         return sorted(self._histories)
-
-    @property
-    def memory_bytes(self) -> int:
-        """What all take in memory."""
-        return sum(history.memory.bytes for history in self._histories.values())
-
-    @property
-    def disk_bytes(self) -> int:
-        """What the segments of all take on disk."""
-        return sum(disk.bytes for disk in self._disks.values())
 
     def of(self, stream: str) -> StreamHistory:
         """The history of `device/stream`; a new one if there is none."""
@@ -64,14 +58,22 @@ class HistoryStore:
         """Where a stream's history is on disk, and what went wrong there."""
         return self._disks.get(stream)
 
-    def take(self, stream: str, message: Message, payload: bytes, now_ns: int) -> list[Range]:
-        """Keep a message and the CBOR that it came in; returns what of it was not there yet."""
-        new = self.of(stream).take(message, payload, now_ns)
+    def add(self, stream: str, record: HistoryRecord) -> list[Range]:
+        """Keep what of a record is not there yet; returns that."""
+        history, disk = self.of(stream), self._disks.get(stream)
+        memory_before, disk_before = history.memory.bytes, disk.bytes if disk is not None else 0
+        new = history.add(record)
+        self.memory_bytes += history.memory.bytes - memory_before
         if self.memory_bytes > self._limits.memory_bytes:
             memories = {name: history.memory for name, history in self._histories.items()}
-            _bound(self._limits.memory_bytes, {n: (m.bytes, m.drop_first) for n, m in memories.items()})
+            sizes = {name: (memory.bytes, memory.drop_first) for name, memory in memories.items()}
+            self.memory_bytes = _bound(self._limits.memory_bytes, sizes)
+        if disk is None:
+            return new
+        self.disk_bytes += disk.bytes - disk_before
         if self.disk_bytes > self._limits.disk_bytes:
-            _bound(self._limits.disk_bytes, {n: (d.bytes, d.drop_oldest) for n, d in self._disks.items()})
+            tiers = {name: (tier.bytes, tier.drop_oldest) for name, tier in self._disks.items()}
+            self.disk_bytes = _bound(self._limits.disk_bytes, tiers)
         return new
 
     def close(self) -> None:
@@ -97,6 +99,7 @@ class HistoryStore:
         except OSError as error:
             log.warning("history: %s: in memory only: %s", stream, error)
             return None
+        self.disk_bytes += self._disks[stream].bytes
         return self._disks[stream]
 
 
@@ -108,12 +111,15 @@ def folder_name(stream: str) -> str:
     return f"{name[: LONGEST_NAME - 66]}~{hashlib.sha256(stream.encode()).hexdigest()}"
 
 
-def _bound(bound: int, takes: dict[str, tuple[int, Callable[[], int]]]) -> None:
-    """Make the largest smaller until all are within the bound."""
+def _bound(bound: int, takes: dict[str, tuple[int, Callable[[], int]]]) -> int:
+    """Make the largest smaller until all are within the bound; returns what they take then."""
     sizes = {name: size for name, (size, _) in takes.items()}
-    while sum(sizes.values()) > bound:
+    total = sum(sizes.values())
+    while total > bound:
         largest = max(sizes, key=lambda name: sizes[name])
         freed = takes[largest][1]()
         if not freed:
-            return
+            break
         sizes[largest] -= freed
+        total -= freed
+    return total

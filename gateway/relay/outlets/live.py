@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
+from boards.errors import BadOption
 from gateway import __version__
-from gateway.errors import TopicError
 from gateway.relay.auth import AuthError, Grant
 from gateway.relay.client import Client
 from gateway.relay.core import Core
 from gateway.relay.delivery import Delivery
+from gateway.relay.envelope import EnvelopeError
 from gateway.relay.front import front_door
 from gateway.relay.guard import GRANT
-from gateway.relay.subscriber import POLICIES
+from gateway.relay.replay import Place, Start, place_at_hand, place_of
 from gateway.relay.websocket import (
     Close,
     FrameReader,
@@ -33,7 +35,7 @@ from gateway.relay.websocket import (
     frame,
     text_frame,
 )
-from gateway.topics import split_stream_key
+from gateway.relay.wish import Wish, wish_of
 
 PROTOCOL_VERSION = 1
 CONTROL_BYTES = 16 << 10
@@ -70,6 +72,7 @@ class Viewer(Client):
         super().__init__(transport, core, binary, grant)
         self._reader = FrameReader(CONTROL_BYTES)
         self._heard = self._loop.time()
+        self._finding: asyncio.Task[None] | None = None
         if grant is None:
             self._loop.call_later(core.settings.handshake, self._check_authorized)
 
@@ -85,31 +88,63 @@ class Viewer(Client):
         """Send a control message; of two about the same that wait, only the newer one counts."""
         self.subscriber.note(about, text_frame(content))
 
-    def subscribe(self, stream: str, policy: object = None) -> None:
+    def subscribe(self, content: Mapping[str, Any]) -> None:
         """Change to a stream."""
         try:
-            device, name = split_stream_key(stream)
-        except TopicError as error:
+            wish = wish_of(content)
+        except BadOption as error:
             self.refuse("bad_request", str(error))
             return
-        if policy is not None and policy not in POLICIES:
-            self.refuse("bad_request", f"policy must be one of {', '.join(POLICIES)}")
-            return
-        if self.grant is None or not self.grant.allows(stream):
-            self.refuse("unauthorized", f"no token that allows {stream}")
+        if self.grant is None or not self.grant.allows(wish.stream):
+            self.refuse("unauthorized", f"no token that allows {wish.stream}")
             return
         self.leave()
-        known = self._core.catalogue.streams.get(f"{device}/{name}")
-        self.tell(
-            "subscribed",
-            {
-                "type": "subscribed",
-                "stream": stream,
-                "meta": known.meta if known else None,
-                "status": self._core.catalogue.status(device),
-            },
-        )
-        self.join(stream, policy)
+        if wish.start is None:
+            self._begin(wish, None)
+            return
+        place = place_at_hand(self._core.archive, wish.stream, wish.start)
+        if place is not None:
+            self._begin(wish, place)
+        else:
+            self._finding = self._loop.create_task(self._find(wish, wish.start))
+
+    def leave(self) -> None:
+        super().leave()
+        if self._finding is not None:
+            self._finding.cancel()
+            self._finding = None
+
+    async def _find(self, wish: Wish, start: Start) -> None:
+        """Begin in a part of the history that is not at hand."""
+        place = await place_of(self._core.archive, wish.stream, start)
+        self._finding = None
+        self._begin(wish, place)
+
+    def _begin(self, wish: Wish, place: Place | None) -> None:
+        if self.closed:
+            return
+        if wish.envelope is not None:
+            try:
+                self.watch(wish.stream, wish.envelope)
+            except EnvelopeError as error:
+                self.refuse("bad_request", str(error))
+                return
+        self._tell_subscribed(wish, place)
+        if wish.envelope is None:
+            self.join(wish, place.key if place is not None else None)
+
+    def _tell_subscribed(self, wish: Wish, place: Place | None) -> None:
+        known = self._core.catalogue.streams.get(wish.stream)
+        answer: dict[str, Any] = {
+            "type": "subscribed",
+            "stream": wish.stream,
+            "meta": known.meta if known else None,
+            "status": self._core.catalogue.status(wish.stream.partition("/")[0]),
+        }
+        if place is not None:
+            epoch, index = place.key
+            answer |= {"recovered": place.recovered, "epoch": epoch, "index": index}
+        self.tell("subscribed", answer)
 
     def refuse(self, code: str, why: str) -> None:
         """Answer a command that is none, or not allowed."""
@@ -153,8 +188,8 @@ class Viewer(Client):
             self.refuse("bad_request", "not JSON")
             return
         match command:
-            case {"type": "subscribe", "stream": str(stream)}:
-                self.subscribe(stream, command.get("policy"))
+            case {"type": "subscribe"}:
+                self.subscribe(command)
             case {"type": "unsubscribe"}:
                 self.leave()
                 self.tell("unsubscribed", {"type": "unsubscribed"})
@@ -207,9 +242,8 @@ class LiveOutlet:
             b"Sec-WebSocket-Accept: " + key.encode() + b"\r\n\r\n"
         )
         viewer.greet()
-        stream = request.query.get("stream")
-        if stream is not None:
-            viewer.subscribe(stream, request.query.get("policy"))
+        if "stream" in request.query:
+            viewer.subscribe(request.query)
         door.take_over(request.protocol, viewer)
         return web.Response()
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import cast
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11
 
+from boards.errors import BadOption
 from gateway.errors import TopicError
 from gateway.lines import columns_of, csv_header, csv_lines, json_lines
 from gateway.meta import channels_of
@@ -23,7 +23,8 @@ from gateway.relay.core import Core
 from gateway.relay.delivery import Delivery, Form
 from gateway.relay.front import front_door
 from gateway.relay.guard import GRANT, granted
-from gateway.relay.subscriber import POLICIES, Policy
+from gateway.relay.replay import Place, place_of
+from gateway.relay.wish import Wish, wish_of
 from gateway.topics import split_stream_key
 
 CONTENT_TYPES = {
@@ -130,15 +131,17 @@ class StreamOutlet:
         state = known_stream(self._core, request)
         grant = granted(request, state.key)
         form = one_of(request.query, "format", tuple(CONTENT_TYPES), "csv")
-        policy = one_of(request.query, "policy", POLICIES, self._core.settings.policy)
+        wish = _wish(request, state.key)
+        place = None if wish.start is None else await place_of(self._core.archive, state.key, wish.start)
         chunked = request.version >= HttpVersion11
         lines = self._form(state, form)
         door, transport = front_door(request)
         wire = self._chunk_form(state, form) if chunked else lines
         reader = Reader(transport, self._core, wire, grant, LAST_CHUNK if chunked else b"")
         start = lines.start()
-        reader.send(self._head(request, CONTENT_TYPES[form], chunked) + (chunk(start) if chunked else start))
-        reader.join(state.key, cast(Policy, policy))
+        head = self._head(request, CONTENT_TYPES[form], chunked, place)
+        reader.send(head + (chunk(start) if chunked else start))
+        reader.join(wish, place.key if place is not None else None)
         door.take_over(request.protocol, reader)
         return web.Response()
 
@@ -153,9 +156,11 @@ class StreamOutlet:
         inner = self._form(state, name)
         return self._chunked.setdefault((state.key, name), lambda delivery: chunk(delivery.wire(inner)))
 
-    def _head(self, request: web.Request, content_type: str, chunked: bool) -> bytes:
+    def _head(self, request: web.Request, content_type: str, chunked: bool, place: Place | None) -> bytes:
+        recovered = {} if place is None else {"Headwater-Recovered": str(place.recovered).lower()}
         return response_head(
             {
+                **recovered,
                 **self._core.guard.headers_for(request),
                 "Content-Type": content_type,
                 "Cache-Control": "no-store",
@@ -168,6 +173,16 @@ def response_head(headers: Mapping[str, str]) -> bytes:
     """The head of a response that is written past aiohttp."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode()
+
+
+def _wish(request: web.Request, stream: str) -> Wish:
+    """What the query asks for; answers 400 for what cannot be had."""
+    query = {name: value for name, value in request.query.items() if name != "format"}
+    try:
+        wish = wish_of(query, stream)
+    except BadOption as error:
+        raise web.HTTPBadRequest(text=f"{error}\n") from None
+    return wish
 
 
 def known_stream(core: Core, request: web.Request) -> StreamState:

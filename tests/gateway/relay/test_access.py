@@ -265,7 +265,7 @@ def test_elsewhere_than_loopback_somebody_must_log_in_or_it_must_be_said(tmp_pat
     assert load_mapping(RelayConfig, {"relay": listen, "auth": {"secret_file": str(secret)}}, "test")
 
 
-def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+async def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cert.pem"
     path.write_text("nonsense")
     with pytest.raises(ConfigError, match=r"relay\.cert, relay\.key"):

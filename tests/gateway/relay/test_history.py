@@ -26,6 +26,7 @@ from tests.gateway.relay.historic import (
     got,
     last_of,
     lost,
+    places,
     record_of,
     streams,
 )
@@ -98,20 +99,20 @@ def test_a_message_that_overlaps_is_kept_as_its_new_parts_with_their_own_times()
 def test_a_gap_is_timed_by_its_neighbours(order: tuple[str, ...]) -> None:
     history = filled(*[{"before": ecg(0), "after": ecg(80)}[name] for name in order])
     gap = Gap(1, 50, 30, "overrun")
-    history.take(gap, CODECS["cbor"].encode(gap), now_ns=0)
+    history.add(history.record_of(gap, CODECS["cbor"].encode(gap), 0))
     assert got(history.between(START_NS + 100_000_000, START_NS + 160_000_000)) == [(1, i) for i in range(50, 80)]
 
 
 def test_a_gap_without_neighbours_is_now() -> None:
     history, gap = StreamHistory(), Gap(1, 50, 30, "overrun")
-    history.take(gap, CODECS["cbor"].encode(gap), now_ns=START_NS)
+    history.add(history.record_of(gap, CODECS["cbor"].encode(gap), START_NS))
     assert len(got(history.between(START_NS, START_NS + 1))) == 30
 
 
 def test_a_gap_of_any_size_is_one_record() -> None:
     history, huge = StreamHistory(), Gap(1, 5, (1 << 63) - 6, "crash")
     history.add(ecg(0, 5))
-    history.take(huge, CODECS["cbor"].encode(huge), now_ns=START_NS)
+    history.add(history.record_of(huge, CODECS["cbor"].encode(huge), START_NS))
     assert [(e.start, e.end) for e in history.last(3)] == [(2, 5), (5, (1 << 63) - 1)]
     assert [e.end for e in history.since_time(START_NS)] == [5, (1 << 63) - 1]
 
@@ -236,9 +237,41 @@ def test_backlog_that_does_not_fit_lets_the_newest_stay() -> None:
     assert history.memory.bytes <= 70_000
 
 
-def test_an_account_of_what_is_held_says_what_was_lost_and_why() -> None:
-    history = filled(ecg(0), lost(50, 10), ecg(60), ecg(120), ecg(0, epoch=2))
-    accounts = history.accounts()
-    assert (accounts[1].delivered, accounts[1].declared, accounts[1].holes()) == (150, 10, [(110, 120)])
-    assert accounts[1].lost["overrun"].as_list() == [[50, 60]]
-    assert accounts[2].undeclared() == 0
+@settings(max_examples=200, deadline=None)
+@given(streams(), st.data())
+def test_pages_are_all_there_is_from_a_place_on_each_within_its_size(
+    records: list[HistoryRecord], data: st.DataObject
+) -> None:
+    history, size = filled(*records), data.draw(st.integers(1, 2000))
+    frames = places(all_frames(records))
+    epoch, index = data.draw(st.sampled_from([*frames, (0, 0), (9, 0)]))
+    found, more, place = list[tuple[int, int]](), True, (epoch, index)
+    while more:
+        page = history.page(*place, size)
+        excerpts, more = page.excerpts, page.more
+        assert excerpts or not more
+        assert len(excerpts) == 1 or sum(len(excerpt.record.payload) for excerpt in excerpts) <= size
+        found += got(excerpts)
+        place = (excerpts[-1].record.epoch, excerpts[-1].record.end) if excerpts else place
+    assert found == [frame for frame in frames if frame >= (epoch, index)]
+
+
+def test_a_page_near_the_end_looks_at_no_more_than_the_end() -> None:
+    history = filled(*(ecg(index) for index in range(0, 200_000, 50)))
+    touched = sum(chunk.summary.end > (1, 199_950) for chunk in history.memory.chunks)
+    assert touched == 1
+    assert got(history.page(1, 199_990, 1000).excerpts) == [(1, index) for index in range(199_990, 200_000)]
+
+
+def test_a_page_says_what_before_it_was_let_go_and_not_what_may_still_come() -> None:
+    history = filled(*(ecg(index) for index in range(0, 500, 50)), ecg(600), ecg(0, epoch=2), ecg(70, epoch=2))
+    for _ in range(4):
+        history.memory.drop_first()
+    assert history.page(1, 120, 1).gone == [(1, 120, 200)]
+    assert history.page(1, 500, 1).gone == [], "backlog may fill the hole"
+    assert history.page(2, 50, 1).gone == []
+    history.end_epoch(1, 700, 2)
+    for _ in range(7):
+        history.memory.drop_first()
+    assert history.page(1, 120, 1).gone == [(1, 120, 700)]
+    assert history.page(1, 690, 1).gone == [(1, 690, 700)]

@@ -71,8 +71,7 @@ def test_what_was_kept_is_there_after_a_restart_and_can_be_resumed(tmp_path: Pat
     history.add(ecg(0, epoch=7))
     assert history.resume(1, 0).recovered
     assert history.holes() == {}
-    account = history.accounts()[1]
-    assert (account.delivered, account.declared, account.undeclared()) == (4500, 500, 0)
+    assert history.covered(1).as_list() == [[0, 5000]]
     assert history.add(ecg(2000)) == [], "what is there on disk is not taken twice"
 
 
@@ -251,7 +250,7 @@ def check_frames(excerpts: Iterable[Excerpt], reached: int) -> int:
 def fill(store: HistoryStore, stream: str, start: int, end: int) -> None:
     for index in range(start, end, 50):
         record = ecg(index)
-        store.take(stream, record.message(), record.payload, 0)
+        store.add(stream, record)
 
 
 def test_all_streams_together_are_bounded_and_the_largest_gives_way(tmp_path: Path) -> None:
@@ -300,7 +299,7 @@ def test_a_directory_that_cannot_be_written_leaves_the_memory(tmp_path: Path) ->
 
 def test_a_gap_is_kept_with_its_reason(tmp_path: Path) -> None:
     history, gap = opened(tmp_path), Gap(1, 0, 10, "unplugged")
-    history.take(gap, CODECS["cbor"].encode(gap), 5)
+    history.add(history.record_of(gap, CODECS["cbor"].encode(gap), 5))
     (excerpt,) = opened(tmp_path).from_index(0, 0)
     assert excerpt.record.message() == gap
     assert excerpt.record.utc_ns == 5

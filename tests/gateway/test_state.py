@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.device.state import held, state_directory, state_path
 from gateway.errors import ConfigError
+from gateway.state import held, made, state_path
 
 HOLD = """
 import sys
 from pathlib import Path
-from gateway.device.state import held
+from gateway.state import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -31,10 +31,10 @@ def test_it_is_the_chosen_one_or_systemd_s_or_the_user_s(tmp_path: Path, monkeyp
 
 
 def test_it_is_made_or_it_is_said_why_not(tmp_path: Path) -> None:
-    assert state_directory("bbb1", tmp_path / "a" / "b").is_dir()
+    assert made(tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"device.state: cannot make .*/file/b: Not a directory"):
-        state_directory("bbb1", tmp_path / "file" / "b")
+        made(tmp_path / "file" / "b")
 
 
 def test_a_second_holder_is_refused_until_the_first_lets_go(tmp_path: Path) -> None:
