@@ -112,6 +112,11 @@ class Archive:
             return 0, 0
         return max(self._begin.get(stream, (0, 0)), self.recent(stream).memory.floor)
 
+    def whole(self, stream: str) -> bool:
+        """Whether nothing of the stream is in memory alone, beside what the thread has not got to yet."""
+        disk = self._deep.disk(stream) if self._deep is not None else None
+        return disk is not None and not self.unwritten and not disk.faults.unwritten
+
     async def ask(self, stream: str, question: Question[Answer]) -> Answer:
         """Put a question to all that is held of a stream; it must not keep what it is given."""
         if self._thread is not None:

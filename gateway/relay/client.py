@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Hashable
-from functools import partial
 from typing import Any
 
 from gateway.relay.auth import Grant
@@ -13,9 +12,7 @@ from gateway.relay.core import Core
 from gateway.relay.delivery import Form
 from gateway.relay.envelope import LiveRequest
 from gateway.relay.history import Key
-from gateway.relay.ordered import feed_in_order
 from gateway.relay.pipe import Pipe
-from gateway.relay.replay import HistoryReplay
 from gateway.relay.scopes import Watcher
 from gateway.relay.wish import EnvelopeWish, Wish
 
@@ -43,18 +40,9 @@ class Client(Pipe):
     def join(self, wish: Wish, place: Key | None = None) -> None:
         """Change to a stream; read its history from a place on first."""
         self.leave()
-        core, stream, subscriber = self._core, wish.stream, self.subscriber
-        self.stream = stream
-        subscriber.policy = wish.policy or core.settings.policy
-        complete = wish.mode == "complete"
-        self._feed = feed_in_order(stream) if complete else stream
-        ordered_to = partial(core.ordered.position, stream) if complete else None
-        if ordered_to is not None:
-            ordered_to()
-        if place is not None:
-            subscriber.begin(HistoryReplay(core.archive, stream, place, subscriber, ordered_to))
-        core.hub.subscribe(self._feed, subscriber)
-        subscriber.pump()
+        self.stream = wish.stream
+        self.subscriber.policy = wish.policy or self._core.settings.policy
+        self._feed = self._core.join(self.subscriber, wish, place)
 
     def watch(self, stream: str, wish: EnvelopeWish) -> None:
         """Change to a stream's envelope; raises EnvelopeError if it asks for what cannot be had."""

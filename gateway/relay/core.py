@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gateway.config import HistorySettings, RelayConfig, RelaySettings
 from gateway.relay.archive import Archive, Known
@@ -14,10 +15,13 @@ from gateway.relay.catalogue import Catalogue, StreamState
 from gateway.relay.delivery import Delivery
 from gateway.relay.front import Gate
 from gateway.relay.guard import Guard
-from gateway.relay.history import HistoryLimits
+from gateway.relay.history import HistoryLimits, Key
 from gateway.relay.hub import Hub
-from gateway.relay.ordered import OrderedFeeds
+from gateway.relay.ordered import OrderedFeeds, feed_in_order
+from gateway.relay.replay import HistoryReplay
 from gateway.relay.scopes import Scopes
+from gateway.relay.subscriber import Subscriber
+from gateway.relay.wish import Wish
 from gateway.topics import split_stream_key
 
 if TYPE_CHECKING:
@@ -55,6 +59,21 @@ class Core:
         self.hub.publish(state.key, delivery)
         self.ordered.take(state.key, delivery, self._loop.time())
         self.scopes.take(state.key, delivery)
+
+    def join(self, subscriber: Subscriber, wish: Wish, place: Key | None = None) -> Hashable:
+        """Deliver a stream to the subscriber, its history from a place on first; the hub's key of the feed."""
+        stream, feed, ordered_to = wish.stream, cast(Hashable, wish.stream), None
+        state = self.catalogue.streams.get(stream)
+        if wish.mode == "complete":
+            feed, ordered_to = feed_in_order(stream), partial(self.ordered.position, stream)
+            newest = ordered_to() if state is None else max(ordered_to(), state.intake.newest)
+            place = None if place is None else min(place, newest)
+        if place is not None:
+            accounts = state.intake.accounts if state is not None else None
+            subscriber.begin(HistoryReplay(self.archive, stream, place, subscriber, accounts, ordered_to))
+        self.hub.subscribe(feed, subscriber)
+        subscriber.pump()
+        return feed
 
     async def open(self) -> None:
         """Take over what an earlier relay kept."""

@@ -45,6 +45,11 @@ class Intake:
         """The index after the newest frame of the newest epoch."""
         return 0 if self.epoch is None else self.accounts[self.epoch].end
 
+    @property
+    def newest(self) -> tuple[int, int]:
+        """(epoch, index) after the newest frame; (0, 0) if there was none."""
+        return (0, 0) if self.epoch is None else (self.epoch, self.end)
+
     def take(self, payload: bytes, codec: str = "cbor") -> list[Delivery]:
         """The deliveries in a payload, most often one; raises CodecError if it is no message."""
         known = self._skeleton.match(payload) if self._skeleton is not None else None

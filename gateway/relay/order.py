@@ -13,6 +13,9 @@ from gateway.model import Gap
 from gateway.relay.delivery import Delivery
 from gateway.relay.history import Key
 
+NOWHERE: Key = (0, 0)
+"""Where a feed is that begins with the first message that comes."""
+
 
 class Order:
     """One stream's messages, from a place on."""
@@ -23,50 +26,46 @@ class Order:
         self._hold_s = hold_s
         self._bound = bound
         """Bytes that may wait."""
-        self._waiting: list[Delivery] = []
-        """Ascending."""
+        self._waiting: list[tuple[Delivery, float]] = []
+        """Ascending, and when each came."""
         self._bytes = 0
-        self._since_s = 0.0
-        """When the first hole was met."""
 
     def take(self, delivery: Delivery, now_s: float) -> list[Delivery]:
         """What may be passed on now that this has come."""
+        if self.position == NOWHERE:
+            self.position = _place(delivery)
         if _place(delivery) < self.position:
             return []
         if not self._waiting and _place(delivery) == self.position:  # nearly always
             self.position = delivery.span.epoch, delivery.span.end
             return [delivery]
-        if not self._waiting:
-            self._since_s = now_s
-        insort(self._waiting, delivery, key=_place)
+        insort(self._waiting, (delivery, now_s), key=lambda waiting: _place(waiting[0]))
         self._bytes += len(delivery.payload)
         return self.due(now_s)
 
     def due(self, now_s: float) -> list[Delivery]:
         """What may be passed on as time has gone by."""
-        passed = self._follow(now_s)
-        while self._waiting and (now_s - self._since_s >= self._hold_s or self._bytes > self._bound):
+        passed = self._follow()
+        while self._waiting and (now_s - self._waiting[0][1] >= self._hold_s or self._bytes > self._bound):
             passed += self._give_up()
-            passed += self._follow(now_s)
+            passed += self._follow()
         return passed
 
-    def _follow(self, now_s: float) -> list[Delivery]:
+    def _follow(self) -> list[Delivery]:
         """Those that wait and have nothing missing before them."""
-        count = 0
-        for delivery in self._waiting:
+        passed = []
+        for delivery, _ in self._waiting:
             if _place(delivery) != self.position:
                 break
             self.position = delivery.span.epoch, delivery.span.end
             self._bytes -= len(delivery.payload)
-            count += 1
-        passed, self._waiting = self._waiting[:count], self._waiting[count:]
-        if passed:
-            self._since_s = now_s
+            passed.append(delivery)
+        del self._waiting[: len(passed)]
         return passed
 
     def _give_up(self) -> list[Delivery]:
         """Wait no longer for what is missing before the first of those that wait."""
-        epoch, index = _place(self._waiting[0])
+        epoch, index = _place(self._waiting[0][0])
         start = self.position[1] if epoch == self.position[0] else 0
         self.position = epoch, index
         return [Delivery.of(Gap(epoch, start, index - start, "slow"))] if start < index else []

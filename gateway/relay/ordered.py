@@ -6,7 +6,7 @@ from gateway.relay.catalogue import Catalogue
 from gateway.relay.delivery import Delivery
 from gateway.relay.history import Key
 from gateway.relay.hub import Hub
-from gateway.relay.order import Order
+from gateway.relay.order import NOWHERE, Order
 
 
 class OrderedFeeds:
@@ -23,8 +23,7 @@ class OrderedFeeds:
         """How far a stream's feed in order has come; there is one from now on."""
         if stream not in self._orders:
             state = self._catalogue.streams.get(stream)
-            epoch = state.intake.epoch if state is not None else None
-            place = (0, 0) if state is None or epoch is None else (epoch, state.intake.end)
+            place = NOWHERE if state is None else state.intake.newest
             self._orders[stream] = Order(place, self._hold_s, self._bound)
         return self._orders[stream].position
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.account import IntervalSet, Range, StreamAccount
 from gateway.model import Gap
 from gateway.relay.archive import Archive
 from gateway.relay.delivery import Delivery, Span
-from gateway.relay.history import Excerpt, Key, Page, StreamHistory
+from gateway.relay.history import THE_END, Excerpt, Key, Page, StreamHistory
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +77,8 @@ def place_at_hand(archive: Archive, stream: str, start: Start) -> Place | None:
     place = place_in(history, start)
     if complete == (0, 0) or (isinstance(start, Resume) and place.key >= complete and history.newest is not None):
         return place
-    before = history.page(*complete, 1).excerpts
-    reaches = bool(before) and (before[0].record.epoch, before[0].start) < place.key
+    before = next((part for part in history.page(*complete, 1).parts if isinstance(part, Excerpt)), None)
+    reaches = before is not None and (before.record.epoch, before.start) < place.key
     return place if reaches and not isinstance(start, Resume) else None
 
 
@@ -110,11 +111,14 @@ class HistoryReplay:
         stream: str,
         start: Key,
         reader: Reader,
+        accounts: Mapping[int, StreamAccount] | None = None,
         ordered_to: Callable[[], Key] | None = None,
     ) -> None:
         self._archive = archive
         self._stream = stream
         self._reader = reader
+        self._accounts = accounts or {}
+        """By epoch, what has come of the stream at all."""
         self._ordered_to = ordered_to
         """How far the feed has come, if it is one in order: what is missing before that has been given up."""
         self._settled = start
@@ -128,7 +132,7 @@ class HistoryReplay:
     def next(self) -> Delivery | None:
         """The next message; None if there is none yet, or no more."""
         while not self._page and not self._last_page:
-            if self._asked is not None:
+            if self._asked is not None or self._limit() < self._settled:
                 return None
             if self._settled < self._archive.complete_from(self._stream):
                 self._asked = asyncio.get_running_loop().create_task(self._ask())
@@ -143,8 +147,11 @@ class HistoryReplay:
 
     def brings(self, delivery: Delivery) -> bool:
         """Whether it will still come by what the feed brings now."""
-        if self._last_page or _key(delivery) < self._settled:
+        ordered = self._ordered_to is not None
+        if self._last_page or (not ordered and _key(delivery) < self._settled):
             return False
+        if ordered and self._asked is None and not self._page:
+            asyncio.get_running_loop().call_soon(self._reader.pump)  # the feed may have reached the beginning
         if self._meanwhile is not None and len(self._meanwhile) <= MAXIMUM_MEANWHILE:
             self._meanwhile.append(delivery)
         return True
@@ -157,45 +164,65 @@ class HistoryReplay:
             self._asked.cancel()
 
     async def _ask(self) -> None:
-        self._meanwhile, place = [], self._settled
+        self._meanwhile, place, limit = [], self._settled, self._limit()
         try:
             page = await self._archive.ask(self._stream, lambda history: history.page(*place, PAGE_BYTES))
         except OSError as error:
             log.warning("history: %s: %s", self._stream, error)
-            page = Page([], [], False)
+            page = Page([], False)
         meanwhile, self._meanwhile, self._asked = self._meanwhile, None, None
-        if len(meanwhile) > MAXIMUM_MEANWHILE:
-            self._reader.pump()
-            return
-        if page.excerpts:
-            self._turn(page)
-        else:
-            self._turn_to_recent()
-        for delivery in meanwhile:
-            if _key(delivery) < self._settled:
+        if len(meanwhile) <= MAXIMUM_MEANWHILE:
+            self._turn(page, limit)
+            if self._settled == place:
+                self._end(limit)
+            for delivery in meanwhile:
                 self._reader.offer(delivery)
         self._reader.pump()
 
-    def _turn_to_recent(self) -> None:
-        page = self._archive.recent(self._stream).page(*self._settled, PAGE_BYTES)
-        self._turn(page)
-        self._last_page = self._last_page or not page.more
-        if self._last_page and self._ordered_to is not None:
-            self._give_up(*self._ordered_to())
+    def _end(self, limit: Key) -> None:
+        """There was no more when the thread was asked: what has come since then follows."""
+        if not self._archive.whole(self._stream):
+            self._turn_to_recent()
+            return
+        self._last_page = True
+        if self._ordered_to is not None:
+            self._give_up(*limit)
 
-    def _turn(self, page: Page) -> None:
-        for epoch, start, end in page.gone:
-            self._page.append(_lost(epoch, start, end))
-            self._settled = epoch, end
-        for excerpt in page.excerpts:
-            epoch = excerpt.record.epoch
+    def _turn_to_recent(self) -> None:
+        page, limit = self._archive.recent(self._stream).page(*self._settled, PAGE_BYTES), self._limit()
+        self._last_page = self._turn(page, limit) or not page.more
+        if self._last_page and self._ordered_to is not None:
+            self._give_up(*limit)
+
+    def _turn(self, page: Page, limit: Key) -> bool:
+        """Take a page; whether it reaches the limit."""
+        for part in page.parts:
+            epoch, start, end = part if isinstance(part, tuple) else (part.record.epoch, part.start, part.end)
+            if (epoch, start) >= limit:
+                return True
             if self._ordered_to is not None:
-                if (epoch, excerpt.start) >= self._ordered_to():
-                    self._last_page = True
-                    return
-                self._give_up(epoch, excerpt.start)
-            self._page.append(_delivery_of(excerpt))
-            self._settled = epoch, excerpt.end
+                self._give_up(epoch, start)
+            if isinstance(part, Excerpt):
+                self._page.append(_delivery_of(part))
+            elif self._ordered_to is not None:
+                self._give_up(*min((epoch, end), limit))
+            else:
+                self._page.extend(_lost(epoch, *lost) for lost in self._never(epoch, start, end))
+            self._settled = max(self._settled, (epoch, end))
+        return False
+
+    def _limit(self) -> Key:
+        """Where the feed goes on by itself: what is before that in an ordered feed is in the history by now."""
+        return THE_END if self._ordered_to is None else self._ordered_to()
+
+    def _never(self, epoch: int, start: int, end: int) -> list[Range]:
+        """What of a range that is not held will never come: not a hole in the middle, which may yet be filled."""
+        account = self._accounts.get(epoch)
+        if account is None:
+            return [(start, end)]
+        came = IntervalSet(account.covered.overlap(start, end))
+        came.add(start, min(account.since, end))
+        return list(came)
 
     def _give_up(self, epoch: int, index: int) -> None:
         """In an ordered feed nothing comes late any more: declare what is missing before that place."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from gateway.relay.history.disk import DiskTier
 from gateway.relay.history.history import EpochEnd, HistoryLimits, Page, Resume, StreamHistory
+from gateway.relay.history.queries import THE_END
 from gateway.relay.history.record import Excerpt, HistoryRecord, Key, batch_record, gap_record
 from gateway.relay.history.store import HistoryStore
 
 __all__ = [
+    "THE_END",
     "DiskTier",
     "EpochEnd",
     "Excerpt",

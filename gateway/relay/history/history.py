@@ -51,9 +51,8 @@ class Resume:
 class Page:
     """A part of the history, in order."""
 
-    gone: list[Gone]
-    """What should come before it, and was let go or never held."""
-    excerpts: list[Excerpt]
+    parts: list[Excerpt | Gone]
+    """What is held, and what should be among it and was let go, or was over before anything was held."""
     more: bool
     """Whether more follow that are held already."""
 
@@ -146,9 +145,15 @@ class StreamHistory:
     def page(self, epoch: int, index: int, size: int) -> Page:
         """The next so many bytes of records at or after (epoch, index), at least one."""
         excerpts, more = queries.page_from(self._chunks(), (epoch, index), size)
-        if not excerpts or (excerpts[0].record.epoch, excerpts[0].start) == (epoch, index):
-            return Page([], excerpts, more)
-        return Page(self._gone((epoch, index), (excerpts[0].record.epoch, excerpts[0].start)), excerpts, more)
+        parts, place = list[Excerpt | Gone](), (epoch, index)
+        begin = self._begin() if excerpts and (excerpts[0].record.epoch, excerpts[0].start) != place else (0, 0)
+        for excerpt in excerpts:
+            first = (excerpt.record.epoch, excerpt.start)
+            if place < min(first, begin):
+                parts += self._gone(place, min(first, begin))
+            parts.append(excerpt)
+            place = (first[0], excerpt.end)
+        return Page(parts, more)
 
     def place(self, moment_ns: int) -> Key:
         """(epoch, index) of the first delivered frame that is not earlier; past everything if there is none."""
@@ -224,16 +229,22 @@ class StreamHistory:
         """Memory first: of equal records it is the cheaper."""
         return [*self.memory.chunks, *(() if self.disk is None else self.disk.chunks)]
 
-    def _gone(self, start: Key, first: Key) -> list[Gone]:
-        """What of the frames from `start` to the first one held will never be; the rest may still come."""
+    def _begin(self) -> Key:
+        """What is missing before this place was let go or never held; what is missing behind it may still come."""
+        floor = self.memory.floor if self.disk is None else self.disk.floor
+        first = self.epochs[0]
+        return max(floor, (first, next(iter(self.covered(first)))[0]))
+
+    def _gone(self, start: Key, end: Key) -> list[Gone]:
+        """The frames between two places, as far as it is known how many they are."""
         gone: list[Gone] = []
         epoch, index = start
-        while epoch < first[0] and epoch in self._ends:
+        while epoch < end[0] and epoch in self._ends:
             ended = self._ends[epoch]
             gone.append((epoch, index, ended.end))
             epoch, index = ended.following, 0
-        if epoch <= first[0]:
-            gone.append((first[0], index if epoch == first[0] else 0, min(first[1], self.since(first[0]))))
+        if epoch <= end[0]:
+            gone.append((end[0], index if epoch == end[0] else 0, end[1]))
         return [part for part in gone if part[1] < part[2]]
 
     def _complete_from(self, epoch: int, index: int) -> bool:

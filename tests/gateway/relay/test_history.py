@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.codec import CODECS
 from gateway.model import Batch, Gap
-from gateway.relay.history import HistoryLimits, HistoryRecord, StreamHistory
+from gateway.relay.history import Excerpt, HistoryLimits, HistoryRecord, Page, StreamHistory
 from gateway.relay.history.memory import CHUNK
 from tests.gateway.relay.historic import (
     START_NS,
@@ -37,6 +37,14 @@ def filled(*records: HistoryRecord, limits: HistoryLimits | None = None) -> Stre
     for record in records:
         history.add(record)
     return history
+
+
+def held(page: Page) -> list[Excerpt]:
+    return [part for part in page.parts if isinstance(part, Excerpt)]
+
+
+def gone(page: Page) -> list[tuple[int, int, int]]:
+    return [part for part in page.parts if isinstance(part, tuple)]
 
 
 @settings(max_examples=300, deadline=None)
@@ -248,7 +256,7 @@ def test_pages_are_all_there_is_from_a_place_on_each_within_its_size(
     found, more, place = list[tuple[int, int]](), True, (epoch, index)
     while more:
         page = history.page(*place, size)
-        excerpts, more = page.excerpts, page.more
+        excerpts, more = held(page), page.more
         assert excerpts or not more
         assert len(excerpts) == 1 or sum(len(excerpt.record.payload) for excerpt in excerpts) <= size
         found += got(excerpts)
@@ -260,18 +268,28 @@ def test_a_page_near_the_end_looks_at_no_more_than_the_end() -> None:
     history = filled(*(ecg(index) for index in range(0, 200_000, 50)))
     touched = sum(chunk.summary.end > (1, 199_950) for chunk in history.memory.chunks)
     assert touched == 1
-    assert got(history.page(1, 199_990, 1000).excerpts) == [(1, index) for index in range(199_990, 200_000)]
+    assert got(held(history.page(1, 199_990, 1000))) == [(1, index) for index in range(199_990, 200_000)]
 
 
 def test_a_page_says_what_before_it_was_let_go_and_not_what_may_still_come() -> None:
     history = filled(*(ecg(index) for index in range(0, 500, 50)), ecg(600), ecg(0, epoch=2), ecg(70, epoch=2))
     for _ in range(4):
         history.memory.drop_first()
-    assert history.page(1, 120, 1).gone == [(1, 120, 200)]
-    assert history.page(1, 500, 1).gone == [], "backlog may fill the hole"
-    assert history.page(2, 50, 1).gone == []
+    assert gone(history.page(1, 120, 1)) == [(1, 120, 200)]
+    assert gone(history.page(1, 500, 1)) == [], "backlog may fill the hole"
+    assert gone(history.page(2, 50, 1)) == []
     history.end_epoch(1, 700, 2)
     for _ in range(7):
         history.memory.drop_first()
-    assert history.page(1, 120, 1).gone == [(1, 120, 700)]
-    assert history.page(1, 690, 1).gone == [(1, 690, 700)]
+    assert gone(history.page(1, 120, 1)) == [(1, 120, 700)]
+    assert gone(history.page(1, 690, 1)) == [(1, 690, 700)]
+    history.memory.drop_first()
+    assert gone(history.page(1, 690, 1)) == [(1, 690, 700), (2, 0, 70)]
+
+
+def test_what_is_gone_is_said_around_what_came_late() -> None:
+    history = filled(*(ecg(index) for index in range(0, 500, 50) if index != 100))
+    for _ in range(5):
+        history.memory.drop_first()
+    history.add(ecg(100))
+    assert gone(history.page(1, 20, 1 << 20)) == [(1, 20, 100), (1, 150, 300)]
