@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from gateway.mqtt import Handlers, MqttSettings, Up
-from gateway.relay.caretaker import PERIOD_S, Caretaker
+from gateway.relay.caretaker import PERIOD_S, Caretaker, Conclude
 from gateway.relay.loop_connection import LoopConnection
 from gateway.relay.reception import Publish, Reception
 from gateway.topics import Topics
@@ -19,10 +19,17 @@ class Source:
     """One broker and one root on it."""
 
     def __init__(
-        self, settings: MqttSettings, client_id: str, reception: Reception, publish: Publish, *, persistent: bool
+        self,
+        settings: MqttSettings,
+        client_id: str,
+        reception: Reception,
+        publish: Publish,
+        conclude: Conclude,
+        *,
+        persistent: bool,
     ) -> None:
         self.reception = reception
-        self.caretaker = Caretaker(reception.streams, publish, self._ask)
+        self.caretaker = Caretaker(reception.streams, publish, self._ask, conclude)
         self._topics = Topics(settings.root)
         self._loop = asyncio.get_running_loop()
         reception.on_status = lambda device, status: self.caretaker.take_status(device, status, self._loop.time())

@@ -203,7 +203,7 @@ class HistoryReplay:
             if self._ordered_to is not None:
                 self._give_up(epoch, start)
             if isinstance(part, Excerpt):
-                self._page.append(_delivery_of(part))
+                self._page.append(delivery_of(part))
             elif self._ordered_to is not None:
                 self._give_up(*min((epoch, end), limit))
             else:
@@ -240,7 +240,8 @@ def _lost(epoch: int, start: int, end: int) -> Delivery:
     return Delivery.of(Gap(epoch, start, end - start, "slow"))
 
 
-def _delivery_of(excerpt: Excerpt) -> Delivery:
+def delivery_of(excerpt: Excerpt) -> Delivery:
+    """What was asked for of a record, as it is delivered."""
     record = excerpt.record.part(excerpt.start, excerpt.end)
     if record.is_gap:
         return Delivery.of(record.message(), record.payload)

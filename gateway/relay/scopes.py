@@ -7,15 +7,11 @@ since the one before. So there is no queue, and what a viewer costs depends on n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
-
-from gateway.model import Batch
 from gateway.relay.archive import Archive
 from gateway.relay.delivery import Delivery, Span
-from gateway.relay.envelope import Cursor, LiveRequest, StreamEnvelope
+from gateway.relay.envelope import Cursor, LiveRequest, StreamEnvelope, merged
 from gateway.relay.replay import HistoryReplay, LastSeconds, place_of
 from gateway.relay.subscriber import Subscriber
 
@@ -25,8 +21,6 @@ PENDING = 64
 """How many messages may wait to be put into the pyramid while nobody is due."""
 WARM_UP = 256
 """How many messages of the history are put into the pyramid before the others have their turn."""
-CONTINUITY_NS = 1_000_000
-"""Batches that follow each other closer than this to their rate are put into the pyramid as one."""
 WARM_S = 300.0
 """How much of the history a new pyramid begins with."""
 
@@ -183,30 +177,3 @@ class Scopes:
         for scope in self._scopes.values():
             scope.close()
         self._scopes.clear()
-
-
-def merged(batches: Iterable[Batch | None]) -> Iterator[Batch]:
-    """The batches, those as one that follow each other: a pyramid takes many frames as fast as a few."""
-    run: list[Batch] = []
-    for batch in batches:
-        if batch is None:
-            continue
-        if run and not _follows(run[-1], batch):
-            yield _joined(run)
-            run = []
-        run.append(batch)
-    if run:
-        yield _joined(run)
-
-
-def _follows(last: Batch, batch: Batch) -> bool:
-    if last.rate is None or batch.offsets_ns is not None or last.rate != batch.rate:
-        return False
-    if (last.epoch, last.end) != (batch.epoch, batch.index) or last.data.dtype != batch.data.dtype:
-        return False
-    due_ns = last.utc_ns + last.frames * 1_000_000_000 * last.rate.denominator // last.rate.numerator
-    return last.data.shape[1] == batch.data.shape[1] and abs(batch.utc_ns - due_ns) < CONTINUITY_NS
-
-
-def _joined(run: list[Batch]) -> Batch:
-    return run[0] if len(run) == 1 else replace(run[0], data=np.concatenate([batch.data for batch in run]))

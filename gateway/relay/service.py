@@ -139,8 +139,9 @@ class RelayService:
         for settings in self._config.mqtt:
             reception = Reception(settings.root, self._core.catalogue, self._core.publish, self._core.announce)
             client_id = settings.client_id or self._client_id(settings.root)
+            publish, conclude = self._core.publish, self._core.archive.end_epoch
             sources.append(
-                Source(settings, client_id, reception, self._core.publish, persistent=settings.persistent)
+                Source(settings, client_id, reception, publish, conclude, persistent=settings.persistent)
             )
         return Ingest(sources, self._tell_broker)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.relay.envelope.live import MAXIMUM_WIDTH, Cursor, EnvelopeError, LiveRequest, StreamEnvelope, encode
+from gateway.relay.envelope.merge import merged
 from gateway.relay.envelope.pyramid import MINIMUM_WIDTH, Envelope, Pyramid
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "Pyramid",
     "StreamEnvelope",
     "encode",
+    "merged",
 ]

@@ -163,6 +163,10 @@ class StreamHistory:
         """When the last frame that was delivered was taken; None if none is held."""
         return next((excerpt.record.last_ns for excerpt in self.last(1) if not excerpt.record.is_gap), None)
 
+    def first(self, count: int, epoch: int, index: int) -> Iterator[Excerpt]:
+        """The first `count` delivered frames at or after (epoch, index), in order, and the gaps among them."""
+        return queries.first_from(self._chunks(), count, (epoch, index))
+
     def last(self, count: int) -> Iterator[Excerpt]:
         """The last `count` delivered frames, in order; gaps among and after them are included and not counted."""
         return queries.last_before(self._chunks(), count)

@@ -11,6 +11,7 @@ from gateway.relay.core import Core
 from gateway.relay.outlets.events import EventsOutlet
 from gateway.relay.outlets.figures import FiguresOutlet
 from gateway.relay.outlets.live import LiveOutlet
+from gateway.relay.outlets.samples import SamplesOutlet
 from gateway.relay.outlets.session import SessionOutlet
 from gateway.relay.outlets.stream import StreamOutlet
 
@@ -25,6 +26,7 @@ class HttpOutlet(Protocol):
 HTTP_OUTLETS: tuple[Callable[[Core], HttpOutlet], ...] = (
     LiveOutlet,
     StreamOutlet,
+    SamplesOutlet,
     EventsOutlet,
     FiguresOutlet,
     SessionOutlet,

@@ -20,10 +20,12 @@ class Yard:
         self.state = StreamState("d", "s")
         self.published: list[Message] = []
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.concluded: list[tuple[str, int, int, int]] = []
         self.caretaker = Caretaker(
             {"d/s": self.state},
             lambda _, delivery: self.published.append(delivery.message),
             lambda device, request: self.asked.append((device, json.loads(request))),
+            lambda *told: self.concluded.append(told),
         )
 
     def take(self, *messages: Message) -> None:
@@ -80,3 +82,16 @@ def test_what_a_birth_should_not_say_is_passed_over() -> None:
         [{"stream": "s", "epoch": 1, "reached": 5, "backlog": [["1", 2]]}],
     ]
     assert all(endings("d", {"previous": previous}, 0) == [] for previous in wrong)
+
+
+def test_an_epoch_that_is_over_is_told_with_its_length_and_the_one_that_followed() -> None:
+    yard = Yard()
+    yard.take(batch(0, 60), batch(0, 10, epoch=5), batch(0, 10, epoch=7))
+    previous = [
+        {"stream": "s", "epoch": 1, "reached": 50, "backlog": []},
+        {"stream": "s", "epoch": 5, "reached": 30, "backlog": [[10, 30]]},
+        {"stream": "other", "epoch": 3, "reached": 1, "backlog": []},
+    ]
+    yard.caretaker.take_status("d", {"epoch": 7, "previous": previous}, 0)
+    yard.caretaker.tick(PATIENCE_S)
+    assert yard.concluded == [("d/s", 1, 60, 5), ("d/s", 5, 30, 7)]
