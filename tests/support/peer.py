@@ -40,6 +40,10 @@ class Peer:
         """Returns when the broker has it."""
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(20)
 
+    def send(self, topic: str, payload: bytes) -> None:
+        """Returns at once."""
+        self._client.publish(topic, payload, qos=1)
+
     def wait_for(self, count: int) -> list[Heard]:
         """Wait until so many messages came; all of them."""
         wait_until(lambda: len(self.heard) >= count, f"{count} messages")
