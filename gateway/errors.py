@@ -19,8 +19,12 @@ class BrokerError(HeadwaterError, ConnectionError):
     """The broker cannot be reached, or refused us."""
 
 
+class RelayError(HeadwaterError, ConnectionError):
+    """The relay cannot be reached, or refused us."""
+
+
 class ListenError(HeadwaterError, OSError):
     """A port or an address that cannot be listened on."""
 
 
-__all__ = ["BrokerError", "CodecError", "ConfigError", "HeadwaterError", "ListenError", "TopicError"]
+__all__ = ["BrokerError", "CodecError", "ConfigError", "HeadwaterError", "ListenError", "RelayError", "TopicError"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
@@ -13,8 +14,10 @@ from boards.options import parse_options
 from gateway.audit import Audit
 from gateway.cli.common import broker_options, stop_event
 from gateway.client.follow import Follower
+from gateway.client.history import read_history
 from gateway.errors import HeadwaterError
 from gateway.mqtt import MqttSettings
+from gateway.topics import split_stream_key
 
 
 @click.command(
@@ -22,11 +25,18 @@ from gateway.mqtt import MqttSettings
 Examples:
   headwater audit demo/ecg --duration 60
   headwater audit bbb1/ecg --until-stopped --json
+  headwater audit bbb1/ecg --relay http://127.0.0.1:8080
 Exit code 1 means that a frame is missing of which nobody said that it is lost, 2 that there was nothing to
 account for."""
 )
 @click.argument("stream", metavar="DEVICE/STREAM")
 @broker_options
+@click.option("--relay", metavar="URL", help="Account for the history that this relay keeps, not for what comes.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file with the relay's token.",
+)
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="Follow for so many seconds.")
 @click.option("--until-stopped", is_flag=True, help="Follow until the device says that it stopped.")
 @click.option(
@@ -38,12 +48,23 @@ account for."""
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    stream: str, url: str, root: str, duration: float | None, until_stopped: bool, settle: float, as_json: bool
+    stream: str,
+    url: str,
+    root: str,
+    relay: str | None,
+    token_file: Path | None,
+    duration: float | None,
+    until_stopped: bool,
+    settle: float,
+    as_json: bool,
 ) -> None:
     """Follow a stream on the broker, ask the device for what is missing, and account for every frame.
 
-    Without --duration or --until-stopped, follow until Ctrl-C.
+    Without --duration or --until-stopped, follow until Ctrl-C. With --relay, account for the stream's history
+    there, from its first frame to its last, and be done.
     """
+    if relay is not None:
+        _finish(_history(relay, stream, token_file), as_json, f"{relay} holds nothing of {stream}")
     settings = parse_options(MqttSettings, {"url": url, "root": root}, "--url, --root")
     stopping = stop_event()
     started = time.monotonic()
@@ -58,10 +79,22 @@ def command(
             deadline, heard = now + settle, audit.messages
         if deadline is not None and (now >= deadline or _complete(audit, heard)):
             break
-    _print(follower.audit, as_json)
-    if not follower.audit.epochs:
-        raise HeadwaterError(f"nothing came of {stream} from {settings.address} below {root!r}")
-    sys.exit(1 if follower.audit.undeclared() else 0)
+    _finish(follower.audit, as_json, f"nothing came of {stream} from {settings.address} below {root!r}")
+
+
+def _history(relay: str, stream: str, token_file: Path | None) -> Audit:
+    audit = Audit(*split_stream_key(stream))
+    token = token_file.read_text(encoding="utf-8").strip() if token_file is not None else None
+    for message in read_history(relay, stream, token):
+        audit.take(message)
+    return audit
+
+
+def _finish(audit: Audit, as_json: bool, nothing: str) -> NoReturn:
+    _print(audit, as_json)
+    if not audit.epochs:
+        raise HeadwaterError(nothing)
+    sys.exit(1 if audit.undeclared() else 0)
 
 
 def _complete(audit: Audit, heard: int) -> bool:

@@ -6,7 +6,8 @@ CBOR library reads them and numpy or an `Int16Array` views them without a copy.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import IO, Any
 
 import cbor2
 import numpy as np
@@ -58,11 +59,27 @@ class CborCodec:
             content = cbor2.loads(payload)
         except Exception as error:
             raise CodecError(f"not CBOR: {error}") from error
-        if not isinstance(content, dict):
-            raise CodecError(f"a message must be a map, not {type(content).__name__}")
-        data = shaped_array(content["d"]) if "d" in content else None
-        offsets = flat_array(content["o"], "o") if "o" in content else None
-        return fields.message(content, data, offsets)
+        return _message(content)
+
+    def decode_sequence(self, file: IO[bytes]) -> Iterator[Message]:
+        """The messages of a CBOR sequence (RFC 8742), as they come; raises CodecError at what is none."""
+        decoder = cbor2.CBORDecoder(file)
+        while True:
+            try:
+                content = decoder.decode()
+            except cbor2.CBORDecodeEOF:
+                return
+            except cbor2.CBORDecodeError as error:
+                raise CodecError(f"not CBOR: {error}") from error
+            yield _message(content)
+
+
+def _message(content: object) -> Message:
+    if not isinstance(content, dict):
+        raise CodecError(f"a message must be a map, not {type(content).__name__}")
+    data = shaped_array(content["d"]) if "d" in content else None
+    offsets = flat_array(content["o"], "o") if "o" in content else None
+    return fields.message(content, data, offsets)
 
 
 def typed_array(values: NDArray[Any]) -> cbor2.CBORTag:

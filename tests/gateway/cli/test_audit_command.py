@@ -199,3 +199,10 @@ def test_without_a_broker_it_ends_with_2(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stream", ["ecg", "bbb1/", "a/b/c", "+/ecg"])
 def test_what_is_no_stream_is_refused_with_2(tmp_path: Path, stream: str) -> None:
     assert failure(tmp_path, stream).startswith("headwater: ")
+
+
+def test_a_relay_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
+    relay = f"http://127.0.0.1:{free_port()}"
+    with HeadwaterProcess("audit", "bbb1/ecg", "--relay", relay, state=tmp_path) as process:
+        assert process.wait() == 2
+        assert process.err == f"headwater: {relay}: cannot be reached: [Errno 111] Connection refused\n"
