@@ -86,19 +86,22 @@ class StreamHistory:
         self.memory = MemoryTier(limits.memory_ns, limits.memory_bytes)
         self.disk = disk
         self._ends: dict[int, EpochEnd] = {} if disk is None else disk.ends
-        self._newest: Key | None = None
-        self._see(self._known())
+        self._newest: Key | None = max(((epoch, self.covered(epoch).end) for epoch in self.epochs), default=None)
 
     def add(self, record: HistoryRecord) -> list[Range]:
         """Keep what of a record is not there yet, in its place; returns that."""
-        new = self.missing(record.epoch, record.index, record.end)
+        reached = record.epoch, record.end
+        if self._newest is None or record.key >= self._newest:  # nothing can be there of it
+            new = [(record.index, record.end)]
+        else:
+            new = self.missing(record.epoch, record.index, record.end)
         for start, end in new:
             part = record.part(start, end)
             self.memory.add(part)
             if self.disk is not None:
                 self.disk.add(part)
-        if new:
-            self._see([(record.epoch, record.end)])
+        if new and (self._newest is None or reached > self._newest):
+            self._newest = reached
         return new
 
     def record_of(self, message: Message, payload: bytes, now_ns: int) -> HistoryRecord:
@@ -265,13 +268,6 @@ class StreamHistory:
         told = self._ends.get(epoch)
         newest = self._newest[1] if self._newest is not None and self._newest[0] == epoch else 0
         return max(self.covered(epoch).end, newest, 0 if told is None else told.end)
-
-    def _known(self) -> list[Key]:
-        return [(epoch, self.covered(epoch).end) for epoch in self.epochs]
-
-    def _see(self, reached: list[Key]) -> None:
-        known = reached if self._newest is None else [self._newest, *reached]
-        self._newest = max(known, default=None)
 
 
 def _joined(excerpts: Sequence[Excerpt]) -> Iterator[Excerpt]:

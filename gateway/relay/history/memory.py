@@ -43,9 +43,11 @@ class MemoryChunk:
         return [self.records[row] for row in rows]
 
     def insert(self, record: HistoryRecord) -> None:
-        """Put a record in its place."""
-        at = bisect_right(self.records, record.key, key=lambda known: known.key)
-        self.records.insert(at, record)
+        """Put a record in its place: at the end, nearly always."""
+        if record.key > self.records[-1].key:
+            self.records.append(record)
+        else:
+            self.records.insert(bisect_right(self.records, record.key, key=lambda known: known.key), record)
         self.summary.take(record)
         self._headers = None
 
@@ -71,6 +73,9 @@ class MemoryTier:
 
     def add(self, record: HistoryRecord) -> None:
         """Take a record whose indices are not there yet; it, or others, may go at once."""
+        if not self._bound:
+            self.floor = max(self.floor, (record.epoch, record.end))
+            return
         self._insert(record)
         self.covered.setdefault(record.epoch, IntervalSet()).add(record.index, record.end)
         self.bytes += size_of(record)
@@ -110,13 +115,13 @@ class MemoryTier:
         return self.chunks[0].records[0].last_ns < self.chunks[-1].records[-1].utc_ns - self._span_ns
 
     def _insert(self, record: HistoryRecord) -> None:
-        at = max(bisect_right(self.chunks, record.key, key=lambda chunk: chunk.records[0].key) - 1, 0)
-        is_last = at >= len(self.chunks) - 1
-        if not self.chunks or (
-            is_last and len(self.chunks[at].records) >= CHUNK and record.key > self.chunks[at].records[-1].key
-        ):
-            self.chunks.append(MemoryChunk([record]))
+        if not self.chunks or record.key > self.chunks[-1].records[-1].key:
+            if self.chunks and len(self.chunks[-1].records) < CHUNK:
+                self.chunks[-1].insert(record)
+            else:
+                self.chunks.append(MemoryChunk([record]))
             return
+        at = max(bisect_right(self.chunks, record.key, key=lambda chunk: chunk.records[0].key) - 1, 0)
         chunk = self.chunks[at]
         chunk.insert(record)
         if len(chunk.records) > CHUNK:
