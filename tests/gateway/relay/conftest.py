@@ -133,10 +133,15 @@ async def relay_at(broker: Mosquitto, history: Mapping[str, Any] | None = None) 
         yield Relay(service, session, port)
 
 
+async def hears(relay: Relay, broker: Mosquitto) -> None:
+    """Wait until the relay, the first one at that broker, gets whatever is published."""
+    await eventually(lambda: broker.log.count("Sending SUBACK") >= SUBSCRIPTIONS, "its subscriptions")
+    await relay.connected()
+
+
 @pytest.fixture
 async def relay(mosquitto: Mosquitto) -> AsyncIterator[Relay]:
     """A relay that hears what is published."""
     async with relay_at(mosquitto) as running:
-        await eventually(lambda: mosquitto.log.count("Sending SUBACK") == SUBSCRIPTIONS, "its subscriptions")
-        await running.connected()
+        await hears(running, mosquitto)
         yield running

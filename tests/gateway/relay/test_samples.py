@@ -17,7 +17,7 @@ from gateway.codec.cbor import CborCodec
 from gateway.model import Batch, Gap
 from gateway.relay.outlets import samples
 from gateway.topics import Topics
-from tests.gateway.relay.conftest import Relay, relay_at
+from tests.gateway.relay.conftest import Relay, hears, relay_at
 from tests.support.messages import batch
 from tests.support.mosquitto import Mosquitto
 from tests.support.peer import Peer
@@ -47,7 +47,7 @@ async def filled(
     )
     device.publish(topics.meta("bbb1", "ecg"), json.dumps(META).encode(), retain=True)
     async with relay_at(mosquitto, history) as relay:
-        await relay.connected()
+        await hears(relay, mosquitto)
         for index in range(0, FRAMES, 50):
             message = Gap(1, index, 50, "overrun") if index == LOST[0] else batch(index, 50, columns=2)
             device.publish(topics.batch("bbb1", "ecg"), codec.encode(message))
@@ -207,7 +207,7 @@ async def test_more_than_one_array_holds_is_refused(filled: Relay, monkeypatch: 
 async def test_the_history_survives_the_relay(mosquitto: Mosquitto, device: Peer, tmp_path: Path) -> None:
     history = {"directory": str(tmp_path / "h")}
     async with relay_at(mosquitto, history) as relay:
-        await relay.connected()
+        await hears(relay, mosquitto)
         for index in range(0, 500, 50):
             device.publish(topics.batch("bbb1", "ecg"), codec.encode(batch(index, 50)))
         await relay.came_to("bbb1/ecg", 500)
