@@ -14,8 +14,9 @@ from gateway.model import Batch
 from gateway.relay.catalogue import StreamState
 from gateway.relay.core import Core
 from gateway.relay.delivery import Delivery
+from gateway.relay.forms import CborForm, CsvForm
 from gateway.relay.history import Excerpt
-from gateway.relay.outlets.stream import CborForm, CsvForm, known_stream
+from gateway.relay.outlets.stream import known_stream
 from gateway.relay.replay import delivery_of
 from gateway.relay.selection import Selection, selection_of
 from gateway.relay.tables import Rows, Summary, TooMuch, envelopes_cbor, table_csv, table_json, table_npy, table_of

@@ -14,13 +14,12 @@ from aiohttp.http import HttpVersion11
 
 from boards.errors import BadOption
 from gateway.errors import TopicError
-from gateway.lines import columns_of, csv_header, csv_lines, json_lines
-from gateway.meta import channels_of
 from gateway.relay.auth import EVERYTHING, Grant
 from gateway.relay.catalogue import StreamState
 from gateway.relay.client import Client
 from gateway.relay.core import Core
-from gateway.relay.delivery import Delivery, Form
+from gateway.relay.delivery import Form
+from gateway.relay.forms import PlainForm, make_form
 from gateway.relay.front import front_door
 from gateway.relay.guard import GRANT, granted
 from gateway.relay.replay import Place, place_of
@@ -38,59 +37,6 @@ LAST_CHUNK = b"0\r\n\r\n"
 def chunk(content: bytes) -> bytes:
     """One chunk of a body of unknown length: RFC 9112, section 7.1."""
     return b"%x\r\n%b\r\n" % (len(content), content) if content else b""
-
-
-class CsvForm:
-    """Lines of CSV for all readers of one stream; a header again where the channels change."""
-
-    def __init__(self, state: StreamState) -> None:
-        self._state = state
-        self._header: str | None = None
-
-    def start(self) -> bytes:
-        """What a new reader gets first, if the channels are known."""
-        channels = channels_of(self._state.meta or {})
-        if not channels:
-            return b""
-        header = csv_header(channels)
-        self._header = self._header or header
-        return f"{header}\n".encode() if header == self._header else b""
-
-    def __call__(self, delivery: Delivery) -> bytes:
-        batch = delivery.batch
-        columns = columns_of(self._state.meta or {}, batch) if batch is not None else ()
-        lines = list(csv_lines(delivery.message, columns))
-        if batch is not None and self._header != (header := csv_header(columns)):
-            self._header = header
-            lines.insert(0, header)
-        return ("\n".join(lines) + "\n").encode()
-
-
-class JsonForm:
-    """Lines of JSON for all readers of one stream."""
-
-    def __init__(self, state: StreamState) -> None:
-        self._state = state
-
-    def start(self) -> bytes:
-        """Nothing comes first."""
-        return b""
-
-    def __call__(self, delivery: Delivery) -> bytes:
-        batch = delivery.batch
-        columns = columns_of(self._state.meta or {}, batch) if batch is not None else ()
-        return ("\n".join(json_lines(delivery.message, columns)) + "\n").encode()
-
-
-class CborForm:
-    """The messages as they are on MQTT."""
-
-    def start(self) -> bytes:
-        """Nothing comes first."""
-        return b""
-
-    def __call__(self, delivery: Delivery) -> bytes:
-        return delivery.payload
 
 
 class Reader(Client):
@@ -112,7 +58,7 @@ class StreamOutlet:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._forms: dict[tuple[str, str], CsvForm | JsonForm | CborForm] = {}
+        self._forms: dict[tuple[str, str], PlainForm] = {}
         self._chunked: dict[tuple[str, str], Form] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -145,10 +91,10 @@ class StreamOutlet:
         door.take_over(request.protocol, reader)
         return web.Response()
 
-    def _form(self, state: StreamState, name: str) -> CsvForm | JsonForm | CborForm:
+    def _form(self, state: StreamState, name: str) -> PlainForm:
         form = self._forms.get((state.key, name))
         if form is None:
-            form = CborForm() if name == "cbor" else CsvForm(state) if name == "csv" else JsonForm(state)
+            form = make_form(name, state)
             self._forms[state.key, name] = form
         return form
 
