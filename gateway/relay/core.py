@@ -13,7 +13,7 @@ from gateway.relay.archive import Archive, Known
 from gateway.relay.auth import Auth
 from gateway.relay.catalogue import Catalogue, StreamState
 from gateway.relay.delivery import Delivery
-from gateway.relay.front import Gate
+from gateway.relay.door import Gate
 from gateway.relay.guard import Guard
 from gateway.relay.history import HistoryLimits, Key
 from gateway.relay.hub import Hub

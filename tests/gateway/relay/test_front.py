@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.config import RelayConfig, load_mapping
-from gateway.relay.front import Gate
 from gateway.relay.service import RelayService
 from tests.support.ports import free_port
 
@@ -36,17 +35,6 @@ async def ask(port: int, request: bytes) -> bytes:
 
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-
-
-def test_the_gate_counts_in_all_and_by_address() -> None:
-    gate = Gate(3, 2, 1)
-    assert [gate.enter("a"), gate.enter("a"), gate.enter("b")] == [None] * 3
-    assert gate.enter("c") == "the relay takes 3 connections"
-    gate.leave("b")
-    assert gate.enter("a") == "the relay takes 2 connections from one address"
-    gate.leave("a")
-    assert gate.enter("a") is None
-    assert (gate.connections, gate.refused) == (2, 2)
 
 
 async def test_a_connection_too_many_is_told_so_and_the_others_stay(port: int) -> None:
