@@ -28,6 +28,7 @@ PLAIN_WORDS = {
     "list_type": "must be a list",
     "dict_type": "must be a table",
     "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
 }
 """What pydantic says in Python's words, in those of the file."""
 
@@ -53,13 +54,16 @@ def problems(error: ValidationError, model: type[BaseModel]) -> list[tuple[Path,
     """Each problem's path and what to say of it: what was found and what is allowed."""
     found: list[tuple[Path, str]] = []
     for detail in error.errors(include_url=False):
-        path: Path = detail["loc"]
-        if detail["type"] == "extra_forbidden":
-            found.append((path, _unknown_key(str(path[-1]), _keys_at(model, path[:-1]))))
-        elif detail["type"] == "missing":
+        path, _ = _resolve(model, detail["loc"])
+        kind = detail["type"]
+        if kind == "extra_forbidden":
+            found.append((path, _unknown_key(str(path[-1]), _keys_at(model, detail["loc"][:-1]))))
+        elif kind == "missing":
             found.append((path, "is missing and has no default"))
+        elif kind in ("union_tag_invalid", "union_tag_not_found"):
+            found.append(_bad_tag(path, **detail["ctx"]))
         else:
-            message = PLAIN_WORDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+            message = PLAIN_WORDS.get(kind, detail["msg"].removeprefix("Value error, "))
             value = without_passwords(repr(detail["input"]))
             shown = f"; found {value:.80}" if path else ""  # of everything together nothing can be shown
             found.append((path, f"{message[:1].lower()}{message[1:]}{shown}"))
@@ -81,23 +85,45 @@ def _unknown_key(key: str, known: list[str]) -> str:
     return f"unknown key; allowed here: {', '.join(known)}{did_you_mean(key, known)}"
 
 
-def _keys_at(model: type[BaseModel], path: Path) -> list[str]:
-    here: type[BaseModel] | None = model
-    for part in path:
-        if here is None:
-            return []
-        if isinstance(part, str):
-            field = next((f for n, f in here.model_fields.items() if part in (n, f.alias)), None)
-            here = _model_within(field.annotation) if field else here
+def _bad_tag(path: Path, discriminator: str, expected_tags: str = "", tag: str | None = None) -> tuple[Path, str]:
+    """What to say of a table whose kind is not known, or not said."""
+    key = (*path, discriminator.strip("'"))
+    if tag is None:
+        return key, "is missing and has no default"
+    known = [name.strip(" '") for name in expected_tags.split(",")]
+    return key, f"must be one of {', '.join(known)}{did_you_mean(tag, known)}; found {tag!r:.80}"
+
+
+def _keys_at(model: type[BaseModel], location: Path) -> list[str]:
+    here = _resolve(model, location)[1]
     return [field.alias or name for name, field in here.model_fields.items()] if here else []
 
 
-def _model_within(annotation: Any) -> type[BaseModel] | None:
+def _resolve(model: type[BaseModel], location: Path) -> tuple[Path, type[BaseModel] | None]:
+    """The path as the file has it, and the model there.
+
+    Where a table is of one of several kinds, pydantic puts the kind's name into the location.
+    """
+    path: Path = ()
+    here = [model]
+    for part in location:
+        if len(here) > 1 and isinstance(part, str):
+            here = [one for one in here if _is_kind(one, part)]
+            continue
+        path = (*path, part)
+        if here and isinstance(part, str):
+            field = next((f for n, f in here[0].model_fields.items() if part in (n, f.alias)), None)
+            here = _models_within(field.annotation) if field else here
+    return path, here[0] if here else None
+
+
+def _is_kind(model: type[BaseModel], tag: str) -> bool:
+    return any(get_args(field.annotation) == (tag,) for field in model.model_fields.values())
+
+
+def _models_within(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
+        return [annotation]
     if get_origin(annotation) in (list, tuple, dict, Union, UnionType, Annotated):
-        for argument in get_args(annotation):
-            inner = _model_within(argument)
-            if inner is not None:
-                return inner
-    return None
+        return [model for argument in get_args(annotation) for model in _models_within(argument)]
+    return []

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -35,6 +35,23 @@ def _name(name: str) -> str:
         return check_name(name)
     except TopicError as error:
         raise ValueError(str(error)) from None
+
+
+def _address(listen: str) -> str:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        raise ValueError("must be 'address:port' with a port from 1 to 65535")
+    return listen
+
+
+def host_of(listen: str) -> str:
+    """The address in `address:port`."""
+    return listen.rpartition(":")[0].strip("[]")
+
+
+def port_of(listen: str) -> int:
+    """The port in `address:port`."""
+    return int(listen.rpartition(":")[2])
 
 
 def _readable(path: Path | None) -> Path | None:
@@ -145,6 +162,10 @@ class DeviceConfig(Options):
 
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+ONLY_LOOPBACK = f"must be on a loopback address ({', '.join(LOOPBACK)})"
+WITHOUT_LOGIN = "as long as there is no login: set auth.secret_file or auth.public_key, or relay.insecure = true"
+WhenFull = Literal["drop_oldest", "decimate", "disconnect"]
+"""What happens to a subscriber whose queue is full."""
 
 
 class RelaySettings(Options):
@@ -159,7 +180,7 @@ class RelaySettings(Options):
     """Where pages that may use the API come from, beside the relay itself: `https://scope.example`."""
     queue: Size = 4 << 20
     """The bound of each subscriber's queue."""
-    policy: Literal["drop_oldest", "decimate", "disconnect"] = "drop_oldest"
+    policy: WhenFull = "drop_oldest"
     """What happens to a subscriber whose queue is full, unless it asks for something else."""
     hold: Duration = 10.0
     """How long a subscriber that wants everything in order waits for what is missing."""
@@ -170,13 +191,7 @@ class RelaySettings(Options):
     loop: Literal["auto", "asyncio", "uvloop"] = "auto"
     """The event loop: `auto` is uvloop where it is installed."""
 
-    @field_validator("listen")
-    @classmethod
-    def _check_listen(cls, listen: str) -> str:
-        host, colon, port = listen.rpartition(":")
-        if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
-            raise ValueError("must be 'address:port' with a port from 1 to 65535")
-        return listen
+    _check_listen = field_validator("listen")(_address)
 
     @field_validator("origins")
     @classmethod
@@ -191,12 +206,12 @@ class RelaySettings(Options):
     @property
     def host(self) -> str:
         """The address to listen on."""
-        return self.listen.rpartition(":")[0].strip("[]")
+        return host_of(self.listen)
 
     @property
     def port(self) -> int:
         """The port to listen on."""
-        return int(self.listen.rpartition(":")[2])
+        return port_of(self.listen)
 
     @property
     def local(self) -> bool:
@@ -244,14 +259,28 @@ class SourceSettings(MqttSettings):
     """Taking an MQTT 5 message apart costs paho half as much again, and the relay uses nothing of what it adds."""
 
 
-class ZmqSettings(Options):
-    """An `[[outlet]]` table."""
+class OutletSettings(Options):
+    """What every `[[outlet]]` table has."""
+
+    stream: str
+    """`device/stream`."""
+
+    @field_validator("stream")
+    @classmethod
+    def _check_stream(cls, stream: str) -> str:
+        try:
+            split_stream_key(stream)
+        except TopicError as error:
+            raise ValueError(str(error)) from None
+        return stream
+
+
+class ZmqSettings(OutletSettings):
+    """An `[[outlet]]` table of type `zmq`."""
 
     type: Literal["zmq"]
     bind: str
     """ZeroMQ's address, such as `tcp://127.0.0.1:9999`."""
-    stream: str
-    """`device/stream`."""
     mode: Literal["pub", "push"] = "pub"
     every: int = Field(default=1, ge=1)
     """Of how many batches one is sent, whole."""
@@ -263,20 +292,32 @@ class ZmqSettings(Options):
             raise ValueError("must be tcp://address:port or ipc://path")
         return bind
 
-    @field_validator("stream")
-    @classmethod
-    def _check_stream(cls, stream: str) -> str:
-        try:
-            split_stream_key(stream)
-        except TopicError as error:
-            raise ValueError(str(error)) from None
-        return stream
+    def exposed(self, _: AuthSettings) -> str | None:
+        """Why anybody could read this from elsewhere; None if not."""
+        if self.bind.startswith("ipc://") or host_of(self.bind.removeprefix("tcp://")) in LOOPBACK:
+            return None
+        return f"bind: {ONLY_LOOPBACK}, as ZeroMQ has no login, unless relay.insecure = true; found {self.bind!r}"
 
-    @property
-    def local(self) -> bool:
-        """Whether only this machine reaches the address."""
-        host = self.bind.removeprefix("tcp://").rpartition(":")[0].strip("[]")
-        return self.bind.startswith("ipc://") or host in LOOPBACK
+
+class TcpSettings(OutletSettings):
+    """An `[[outlet]]` table of type `tcp`."""
+
+    type: Literal["tcp"]
+    listen: str
+    """`address:port`."""
+    format: Literal["ndjson", "cbor"] = "ndjson"
+    policy: WhenFull | None = None
+    """As `relay.policy`, which holds if it is not given."""
+    mode: Literal["live", "complete"] = "live"
+    """Whether backlog comes when it comes, or everything in order."""
+
+    _check_listen = field_validator("listen")(_address)
+
+    def exposed(self, auth: AuthSettings) -> str | None:
+        """Why anybody could read this from elsewhere; None if not."""
+        if auth.wanted or host_of(self.listen) in LOOPBACK:
+            return None
+        return f"listen: {ONLY_LOOPBACK} {WITHOUT_LOGIN}; found {self.listen!r}"
 
 
 class RelayConfig(Options):
@@ -286,7 +327,7 @@ class RelayConfig(Options):
     history: HistorySettings = HistorySettings()
     auth: AuthSettings = AuthSettings()
     mqtt: tuple[SourceSettings, ...] = (SourceSettings(),)
-    outlet: tuple[ZmqSettings, ...] = ()
+    outlet: tuple[Annotated[ZmqSettings | TcpSettings, Field(discriminator="type")], ...] = ()
 
     @field_validator("mqtt", mode="before")
     @classmethod
@@ -297,16 +338,11 @@ class RelayConfig(Options):
     def _check_access(self) -> Self:
         settings = self.relay
         if not (settings.local or self.auth.wanted or settings.insecure):
-            raise ValueError(
-                f"relay.listen: must be on a loopback address ({', '.join(LOOPBACK)}) as long as there is no "
-                f"login: set auth.secret_file or auth.public_key, or relay.insecure = true; "
-                f"found {settings.listen!r}"
-            )
-        if not all(outlet.local for outlet in self.outlet) and not settings.insecure:
-            raise ValueError(
-                f"outlet.bind: must be on a loopback address ({', '.join(LOOPBACK)}), as ZeroMQ has no login, "
-                f"unless relay.insecure = true"
-            )
+            raise ValueError(f"relay.listen: {ONLY_LOOPBACK} {WITHOUT_LOGIN}; found {settings.listen!r}")
+        for number, outlet in enumerate(self.outlet):
+            why = outlet.exposed(self.auth)
+            if why is not None and not settings.insecure:
+                raise ValueError(f"outlet[{number}].{why}")
         if (settings.cert is None) != (settings.key is None):
             raise ValueError("relay.cert and relay.key belong together")
         return self

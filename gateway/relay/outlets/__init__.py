@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -14,6 +14,8 @@ from gateway.relay.outlets.live import LiveOutlet
 from gateway.relay.outlets.samples import SamplesOutlet
 from gateway.relay.outlets.session import SessionOutlet
 from gateway.relay.outlets.stream import StreamOutlet
+from gateway.relay.outlets.tcp import TcpOutlet
+from gateway.relay.outlets.zmq import ZmqOutlet
 
 
 class HttpOutlet(Protocol):
@@ -31,3 +33,20 @@ HTTP_OUTLETS: tuple[Callable[[Core], HttpOutlet], ...] = (
     FiguresOutlet,
     SessionOutlet,
 )
+
+
+class FeedOutlet(Protocol):
+    """Something that gives one stream away at an address of its own."""
+
+    async def open(self) -> None:
+        """Listen; raises ListenError, or ConfigError if a package is missing."""
+
+    def close(self) -> None:
+        """Listen no more; the clients of the core are ended by the relay."""
+
+
+FEED_OUTLETS: dict[str, Callable[[Core, Any], FeedOutlet]] = {
+    "tcp": TcpOutlet,
+    "zmq": ZmqOutlet,
+}
+"""By the `type` of an `[[outlet]]`, whose settings each one gets."""

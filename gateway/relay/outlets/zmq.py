@@ -68,10 +68,11 @@ class ArrayForm:
 
 
 class ZmqOutlet:
-    """One bound socket. Raises ConfigError if pyzmq is missing, ListenError if it cannot bind."""
+    """One bound socket. Raises ConfigError if pyzmq is missing."""
 
     def __init__(self, core: Core, settings: ZmqSettings) -> None:
         self._hub = core.hub
+        self._settings = settings
         self._stream = settings.stream
         self._loop = asyncio.get_running_loop()
         self._zmq = _pyzmq()
@@ -81,17 +82,19 @@ class ZmqOutlet:
         self._socket = self._context.socket(self._zmq.PUSH if settings.mode == "push" else self._zmq.PUB)
         self._socket.set_hwm(QUEUE_MESSAGES)
         self._socket.setsockopt(self._zmq.LINGER, 0)
-        try:
-            self._socket.bind(settings.bind)
-        except self._zmq.ZMQError as error:
-            self._context.destroy(0)
-            raise ListenError(f"outlet.bind: cannot listen on {settings.bind}: {error}") from None
         self._form = ArrayForm(settings.stream, settings.every)
         self._frame = 0
         self._gaps: list[bytes] = []
         self._gaps_complete = True
         self._bound = core.settings.queue
         self.subscriber = Subscriber(self, self._form, self._bound)
+
+    async def open(self) -> None:
+        """Bind, and give the stream away; raises ListenError."""
+        try:
+            self._socket.bind(self._settings.bind)
+        except self._zmq.ZMQError as error:
+            raise ListenError(f"outlet.bind: cannot listen on {self._settings.bind}: {error}") from None
         self._hub.subscribe(self._stream, self.subscriber)
 
     def send(self, wire: bytes) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Self
 
 import mflow
 import numpy as np
@@ -34,6 +34,13 @@ class Yard:
         settings = {"type": "zmq", "bind": self.address, "stream": STREAM, "mode": mode, "every": every}
         self.outlet = ZmqOutlet(self.core, ZmqSettings.model_validate(settings))
 
+    async def __aenter__(self) -> Self:
+        await self.outlet.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.outlet.close()
+
     def publish(self, *messages: Message) -> None:
         for message in messages:
             self.core.hub.publish(STREAM, Delivery.of(message))
@@ -46,9 +53,8 @@ async def receive(stream: Any) -> Any:
 
 @pytest.fixture
 async def push() -> AsyncIterator[Yard]:
-    yard = Yard("push")
-    yield yard
-    yard.outlet.close()
+    async with Yard("push") as yard:
+        yield yard
 
 
 async def test_mflow_s_receiver_reads_batches_and_finds_gaps_beside_them(push: Yard) -> None:
@@ -92,12 +98,11 @@ async def test_nobody_there_costs_no_more_than_the_bound_and_is_told_all(push: Y
 
 
 async def test_every_nth_message_is_sent_whole() -> None:
-    yard = Yard("push", every=3)
-    stream = mflow.connect(yard.address, mode=mflow.PULL, receive_timeout=10_000)
-    yard.publish(*(batch(number * 10, 10) for number in range(9)))
-    headers = [(await receive(stream)).data["header"] for _ in range(3)]
-    stream.disconnect()
-    yard.outlet.close()
+    async with Yard("push", every=3) as yard:
+        stream = mflow.connect(yard.address, mode=mflow.PULL, receive_timeout=10_000)
+        yard.publish(*(batch(number * 10, 10) for number in range(9)))
+        headers = [(await receive(stream)).data["header"] for _ in range(3)]
+        stream.disconnect()
     assert [(header["index"], header["frame"], header["shape"]) for header in headers] == [
         (0, 0, [10, 1]),
         (30, 1, [10, 1]),
@@ -106,26 +111,27 @@ async def test_every_nth_message_is_sent_whole() -> None:
 
 
 async def test_mflow_s_own_command_reads_the_outlet() -> None:
-    yard = Yard("pub")
-    command = [sys.executable, "-u", "-m", "mflow.cli.stats", yard.address, "-m", "sub", "-i", "0.1"]
-    number = 0
-    with RunningProcess(command) as stats:
+    async with Yard("pub") as yard:
+        command = [sys.executable, "-u", "-m", "mflow.cli.stats", yard.address, "-m", "sub", "-i", "0.1"]
+        number = 0
+        with RunningProcess(command) as stats:
 
-        def counted() -> bool:
-            nonlocal number
-            yard.publish(batch(number * 10, 10))
-            number += 1
-            rates = [line.split()[-2] for line in stats.out.splitlines() if "Message rate" in line]
-            return any(float(rate) > 0 for rate in rates)
+            def counted() -> bool:
+                nonlocal number
+                yard.publish(batch(number * 10, 10))
+                number += 1
+                rates = [line.split()[-2] for line in stats.out.splitlines() if "Message rate" in line]
+                return any(float(rate) > 0 for rate in rates)
 
-        await eventually(counted, "mflow's statistics")
-    yard.outlet.close()
+            await eventually(counted, "mflow's statistics")
 
 
 async def test_an_address_that_is_taken_is_named(push: Yard) -> None:
     settings = ZmqSettings(type="zmq", bind=push.address, stream=STREAM)
+    outlet = ZmqOutlet(push.core, settings)
     with pytest.raises(ListenError, match=push.address):
-        ZmqOutlet(push.core, settings)
+        await outlet.open()
+    outlet.close()
 
 
 @pytest.mark.parametrize(
