@@ -28,12 +28,12 @@ from gateway.device.outbox.record import OutboxSettings, Record
 from gateway.device.plan import Plan, PlannedStream
 from gateway.device.publisher import Publisher, Retained
 from gateway.device.requests import Requests
-from gateway.device.systemd import Notifier
 from gateway.errors import BrokerError
 from gateway.meta import latest_of, meta_of
 from gateway.model import SCHEMA_VERSION, Batch, Gap, Message
 from gateway.mqtt import Will
 from gateway.state import held, made, state_path
+from gateway.systemd import Notifier
 from gateway.topics import Topics
 
 log = logging.getLogger(__name__)

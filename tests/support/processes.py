@@ -107,7 +107,7 @@ class HeadwaterProcess(RunningProcess):
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without what Headwater would read from it."""
-    read = ("HEADWATER", "STATE_DIRECTORY", "XDG_STATE_HOME")
+    read = ("HEADWATER", "STATE_DIRECTORY", "XDG_STATE_HOME", "NOTIFY_SOCKET", "WATCHDOG_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(read)}
     return {**kept, "PYTHONUNBUFFERED": "1"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sqlite3
 import threading
 import time
@@ -27,39 +26,9 @@ from tests.gateway.device.devices import (
     samples_beyond,
 )
 from tests.support.mosquitto import Mosquitto
+from tests.support.notifications import Notifications
 from tests.support.processes import HeadwaterProcess
 from tests.support.waiting import wait_until
-
-
-class Notifications:
-    """What systemd would hear."""
-
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
-        self._socket.settimeout(20)
-
-    def wait_for(self, start: str) -> list[str]:
-        """What was said before the next one that begins so."""
-        before: list[str] = []
-        while not (said := self._socket.recv(1000).decode()).startswith(start):
-            before.append(said)
-        return before
-
-    def forget(self) -> None:
-        """Read what was said so far."""
-        self._socket.setblocking(False)
-        try:
-            while True:
-                self._socket.recv(1000)
-        except BlockingIOError:
-            self._socket.settimeout(20)
-
-    def __enter__(self) -> Notifications:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
 
 
 class TestOneDeviceForEachStateDirectory:

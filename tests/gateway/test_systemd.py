@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gateway.device.systemd import Notifier
+from gateway.systemd import Notifier
 
 
 @pytest.fixture
@@ -47,3 +49,29 @@ def test_a_manager_that_does_not_read_holds_nothing_up(manager: socket.socket) -
     for _ in range(5000):  # the kernel queues net.unix.max_dgram_qlen of them, 10 to 512
         notifier.alive()
     assert manager.recv(100) == b"WATCHDOG=1"
+
+
+def test_a_reload_has_its_time_by_the_monotonic_clock(manager: socket.socket) -> None:
+    before = time.monotonic_ns() // 1000
+    Notifier({"NOTIFY_SOCKET": manager.getsockname()}).reloading()
+    first, second = manager.recv(100).decode().splitlines()
+    assert first == "RELOADING=1"
+    assert second.startswith("MONOTONIC_USEC=")
+    assert before <= int(second.partition("=")[2]) <= time.monotonic_ns() // 1000
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "1500000", "WATCHDOG_PID": str(os.getpid())}, 1.5),
+        ({"WATCHDOG_USEC": "1500000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "-5"}, None),
+        ({"WATCHDOG_USEC": "\u0663"}, None),
+    ],
+)
+def test_the_watchdog_is_as_the_environment_says(environment: dict[str, str], expected: float | None) -> None:
+    assert Notifier(environment).watchdog_s == expected
