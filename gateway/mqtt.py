@@ -201,6 +201,11 @@ class Connection:
         """`host:port`, for messages."""
         return f"{self._settings.host}:{self._settings.port}"
 
+    @property
+    def kept_up(self) -> bool:
+        """Whether somebody sees to it that there is a connection, or will be."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Begin to connect. Raises BrokerError if the settings can never work, such as an unreadable key."""
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 
 import click
@@ -11,7 +10,8 @@ import click
 from gateway.cli.common import config_options, show_progress, stop_signal
 from gateway.config import RelayConfig, load
 from gateway.relay.loops import loop_factory
-from gateway.relay.service import RelayService
+from gateway.relay.serving import serve
+from gateway.systemd import Notifier
 from gateway.topics import Topics
 
 
@@ -43,7 +43,4 @@ def command(config: Path | None, overrides: tuple[str, ...], check: bool) -> Non
 
 
 async def _serve(settings: RelayConfig) -> None:
-    stopping = stop_signal()
-    async with RelayService(settings) as service:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
-        await stopping.wait()
+    await serve(settings, Notifier(), stop_signal())

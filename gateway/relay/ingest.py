@@ -14,6 +14,9 @@ from gateway.topics import Topics
 
 log = logging.getLogger(__name__)
 
+STALLED_S = 5.0
+"""When what is missing has not been looked after for so long, the ingest hangs."""
+
 
 class Source:
     """One broker and one root on it."""
@@ -76,8 +79,15 @@ class Ingest:
 
     def __init__(self, sources: list[Source], on_change: Callable[[], None]) -> None:
         self.sources = sources
+        self._looked_after = asyncio.get_running_loop().time()
         for source in sources:
             source.on_change = on_change
+
+    @property
+    def alive(self) -> bool:
+        """Whether it makes progress, with or without a broker."""
+        late = asyncio.get_running_loop().time() - self._looked_after > STALLED_S
+        return not late and all(source.connection.kept_up for source in self.sources)
 
     @property
     def connected(self) -> bool:
@@ -101,6 +111,7 @@ class Ingest:
             for source in self.sources:
                 if source.connected:
                     source.caretaker.tick(asyncio.get_running_loop().time())
+            self._looked_after = asyncio.get_running_loop().time()
 
     async def stop(self) -> None:
         """Disconnect."""

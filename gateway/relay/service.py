@@ -81,6 +81,18 @@ class RelayService:
         await self._core.close()
         self._undo.close()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it makes progress, with or without a broker."""
+        return self._ingest is not None and self._ingest.alive and not any(task.done() for task in self._tasks)
+
+    @property
+    def status(self) -> str:
+        """One line for people."""
+        sources = self._ingest.sources if self._ingest is not None else []
+        connected = sum(source.connected for source in sources)
+        return f"{connected} of {len(sources)} brokers, {len(self._core.clients)} subscribers"
+
     def reload(self) -> None:
         """Read certificates and keys anew; what cannot be used is logged, and the old ones stay."""
         try:
