@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import sys
 from importlib import import_module
@@ -13,6 +12,7 @@ import click
 
 from boards.errors import HeadwaterError
 from gateway import __version__
+from gateway.logs import LogSettings
 
 COMMANDS = {
     "demo": "a simulated board, a broker, the relay and the page, in one process",
@@ -60,12 +60,11 @@ class Commands(click.Group):
 )
 @click.version_option(__version__, message="headwater %(version)s")
 @click.option("-v", "--verbose", count=True, help="Say more; twice: say everything.")
-def root(verbose: int) -> None:
+@click.pass_context
+def root(context: click.Context, verbose: int) -> None:
     """Headwater, a sensor gateway: every sample is delivered or declared lost."""
-    logging.basicConfig(
-        level=[logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)],
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-    )
+    context.obj = LogSettings(verbose)
+    context.obj.set_up()
 
 
 def main() -> None:

@@ -12,11 +12,12 @@ import click
 
 from boards.options import parse_options
 from gateway.audit import Audit
-from gateway.cli.common import broker_options, stop_event
+from gateway.cli.common import broker_options
 from gateway.client.follow import Follower
 from gateway.client.history import read_history
 from gateway.errors import HeadwaterError
 from gateway.mqtt import MqttSettings
+from gateway.stopping import stop_event
 from gateway.topics import split_stream_key
 
 

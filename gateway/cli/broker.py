@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from gateway.broker import EmbeddedBroker
-from gateway.cli.common import stop_signal
+from gateway.stopping import stop_signal
 
 
 @click.command(

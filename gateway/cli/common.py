@@ -1,11 +1,7 @@
-"""What several commands share: options that mean the same everywhere, and the wait for a stop."""
+"""What several commands share: options that mean the same everywhere."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,8 +11,6 @@ import click
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 config_argument = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
 
@@ -47,26 +41,3 @@ def broker_options(function: Function) -> Function:
     )
     topics = click.option("--root", default="headwater", show_default=True, help="The root of the topic tree.")
     return url(topics(function))
-
-
-def show_progress() -> None:
-    """A service says what it does without being asked."""
-    if logging.getLogger().level > logging.INFO:
-        logging.getLogger("gateway").setLevel(logging.INFO)
-
-
-def stop_event() -> threading.Event:
-    """An event that SIGINT and SIGTERM set."""
-    stopping = threading.Event()
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda *_: stopping.set())
-    return stopping
-
-
-def stop_signal() -> asyncio.Event:
-    """The same for a coroutine; called before the service starts, so that a stop meanwhile is not missed."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stopping.set)
-    return stopping

@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from gateway.broker import EmbeddedBroker, check_port
-from gateway.cli.common import stop_signal
 from gateway.config import DeviceConfig, RelayConfig, load_mapping
 from gateway.device.plan import Plan
 from gateway.device.service import DeviceService
 from gateway.quantities import parse_rate
 from gateway.relay.service import RelayService
 from gateway.state import state_path
+from gateway.stopping import stop_signal
 from gateway.topics import Topics
 
 HOST = "127.0.0.1"

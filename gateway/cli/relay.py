@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.common import config_options, show_progress, stop_signal
+from gateway.cli.common import config_options
 from gateway.config import RelayConfig, load
+from gateway.logs import show_progress
 from gateway.relay.loops import loop_factory
 from gateway.relay.serving import serve
+from gateway.stopping import stop_signal
 from gateway.systemd import Notifier
 from gateway.topics import Topics
 

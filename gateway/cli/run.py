@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.common import config_argument, config_options, show_progress, stop_event
+from gateway.cli.common import config_argument, config_options
 from gateway.config import DeviceConfig, load
 from gateway.device.plan import Plan
 from gateway.device.service import DeviceService
 from gateway.errors import HeadwaterError
+from gateway.logs import show_progress
+from gateway.stopping import stop_event
 
 WATCH_PERIOD_S = 0.5
 
