@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from boards.options import Options, did_you_mean, key_of, problems, without_passwords
 from boards.options import Path as KeyPath
@@ -161,6 +169,19 @@ class DeviceConfig(Options):
         return streams
 
 
+MOST_WORKERS = 256
+
+
+def parse_workers(value: Any) -> int:
+    """How many processes; `"auto"` is one for each CPU that this process may use. Raises ValueError."""
+    if value == "auto":
+        return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    text = str(value)
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= MOST_WORKERS:
+        raise ValueError(f"must be a number of processes from 1 to {MOST_WORKERS}, or 'auto'")
+    return int(text)
+
+
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 ONLY_LOOPBACK = f"must be on a loopback address ({', '.join(LOOPBACK)})"
 WITHOUT_LOGIN = "as long as there is no login: set auth.secret_file or auth.public_key, or relay.insecure = true"
@@ -190,6 +211,8 @@ class RelaySettings(Options):
     """How long a client may take to say what it wants and who it is."""
     loop: Literal["auto", "asyncio", "uvloop"] = "auto"
     """The event loop: `auto` is uvloop where it is installed."""
+    workers: Annotated[int, BeforeValidator(parse_workers)] = 1
+    """How many processes serve the ports together."""
 
     _check_listen = field_validator("listen")(_address)
 

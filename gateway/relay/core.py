@@ -38,16 +38,18 @@ Listener = Callable[[str, dict[str, Any]], None]
 class Core:
     """What all outlets share. Make it in the loop."""
 
-    def __init__(self, config: RelayConfig, directory: Path | None = None) -> None:
+    def __init__(self, config: RelayConfig, directory: Path | None = None, worker: int = 0) -> None:
         self._loop = asyncio.get_running_loop()
         self.settings: RelaySettings = config.relay
+        self.worker = worker
+        """Which of `relay.workers` processes this is, from 0."""
         self.tls = server_context(config.relay)
         self.auth = Auth(config.auth)
         self.guard = Guard(self.auth, config.relay.origins)
         self.gate = Gate(config.relay.connections, config.relay.connections_per_address, config.relay.handshake)
         self.catalogue = Catalogue()
         self.hub = Hub()
-        self.archive = Archive(_limits(config.history), directory)
+        self.archive = Archive(_limits(config.history, config.relay.workers), directory)
         self.ordered = OrderedFeeds(self.hub, self.catalogue, config.relay.hold, config.relay.queue)
         self.scopes = Scopes(self.archive)
         self.clients: dict[Client, None] = {}
@@ -112,5 +114,6 @@ class Core:
         self.catalogue.stream(device, name).intake.restore(known.epoch, known.covered, known.since)
 
 
-def _limits(settings: HistorySettings) -> HistoryLimits:
-    return HistoryLimits(int(settings.memory * 1e9), settings.memory_bytes, settings.disk)
+def _limits(settings: HistorySettings, workers: int) -> HistoryLimits:
+    """Of one worker: the disk is theirs together."""
+    return HistoryLimits(int(settings.memory * 1e9), settings.memory_bytes, settings.disk // workers)

@@ -12,7 +12,7 @@ from typing import Self
 
 from aiohttp import web
 
-from gateway.config import RelayConfig
+from gateway.config import RelayConfig, SourceSettings
 from gateway.errors import ConfigError, HeadwaterError
 from gateway.relay.core import Core
 from gateway.relay.front import FrontDoor
@@ -32,12 +32,12 @@ HISTORY_KEY = "history.directory"
 
 
 class RelayService:
-    """A running relay, for as long as the `async with` lasts. Make it in the loop."""
+    """A running relay, or one worker of it, for as long as the `async with` lasts. Make it in the loop."""
 
-    def __init__(self, config: RelayConfig) -> None:
+    def __init__(self, config: RelayConfig, worker: int = 0) -> None:
         self._config = config
-        self._directory = history_directory(config)
-        self._core = Core(config, self._directory)
+        self._directory = history_directory(config, worker)
+        self._core = Core(config, self._directory, worker)
         self._undo = ExitStack()
         self._ingest: Ingest | None = None
         self._runner: web.AppRunner | None = None
@@ -119,9 +119,11 @@ class RelayService:
             self._core, "relay.listen", settings.listen, lambda: FrontDoor(self._core.gate, server)
         )
         for outlet_settings in self._config.outlet:
-            outlet = FEED_OUTLETS[outlet_settings.type](self._core, outlet_settings)
-            self._outlets.append(outlet)
-            await outlet.open()
+            kind = FEED_OUTLETS[outlet_settings.type]
+            if kind.shared or self._core.worker == 0:
+                outlet = kind(self._core, outlet_settings)
+                self._outlets.append(outlet)
+                await outlet.open()
 
     def _stop_listening(self) -> None:
         if self._server is not None:
@@ -141,16 +143,19 @@ class RelayService:
         sources = []
         for settings in self._config.mqtt:
             reception = Reception(settings.root, self._core.catalogue, self._core.publish, self._core.announce)
-            client_id = settings.client_id or self._client_id(settings.root)
+            client_id = self._client_id(settings)
             publish, conclude = self._core.publish, self._core.archive.end_epoch
             sources.append(
                 Source(settings, client_id, reception, publish, conclude, persistent=settings.persistent)
             )
         return Ingest(sources, self._tell_broker)
 
-    def _client_id(self, root: str) -> str:
+    def _client_id(self, settings: SourceSettings) -> str:
         """The same after each restart, another for each relay: the broker keeps what it could not deliver."""
-        return f"headwater-relay-{socket.gethostname()}-{self._config.relay.port}-{root.replace('/', '-')}"
+        root = settings.root.replace("/", "-")
+        own = f"headwater-relay-{socket.gethostname()}-{self._config.relay.port}-{root}"
+        worker = f"-{self._core.worker}" if self._core.worker else ""
+        return f"{settings.client_id or own}{worker}"
 
     def _tell_broker(self) -> None:
         connected = self._ingest is not None and self._ingest.connected
@@ -168,11 +173,12 @@ class RelayService:
         return application
 
 
-def history_directory(config: RelayConfig) -> Path | None:
-    """Where the history is kept on disk; None if it is not."""
+def history_directory(config: RelayConfig, worker: int = 0) -> Path | None:
+    """Where the history is kept on disk, by each worker its own beside the first one's; None if it is not."""
     if not config.history.disk:
         return None
-    return config.history.directory or state_path(f"relay-{config.relay.port}", None) / "history"
+    first = config.history.directory or state_path(f"relay-{config.relay.port}", None) / "history"
+    return first.with_name(f"{first.name}-{worker}") if worker else first
 
 
 async def _page(_: web.Request) -> web.FileResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 
 from gateway.config import RelayConfig
 from gateway.relay.service import RelayService
@@ -13,7 +14,7 @@ STATUS_S = 1.0
 """How often the status is looked at."""
 
 
-async def serve(config: RelayConfig, notifier: Notifier, stopping: asyncio.Event) -> None:
+async def serve(config: RelayConfig, notifier: Notifier, stopping: asyncio.Event, worker: int = 0) -> None:
     """Run the relay until the event is set; SIGHUP has it read certificates and keys anew."""
 
     def reload() -> None:
@@ -21,31 +22,27 @@ async def serve(config: RelayConfig, notifier: Notifier, stopping: asyncio.Event
         service.reload()
         notifier.ready()
 
-    async with RelayService(config) as service:
+    async with RelayService(config, worker) as service:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
         notifier.ready()
-        telling = [asyncio.create_task(_tell(service, notifier))]
-        if notifier.watchdog_s is not None:
-            telling.append(asyncio.create_task(_feed(service, notifier, notifier.watchdog_s / 2)))
+        reporting = asyncio.create_task(report(notifier, lambda: service.status, lambda: service.alive))
         await stopping.wait()
-        for task in telling:
-            task.cancel()
+        reporting.cancel()
         notifier.stopping()
 
 
-async def _tell(service: RelayService, notifier: Notifier) -> None:
-    """Keep the status line as it is."""
+async def report(notifier: Notifier, status: Callable[[], str], alive: Callable[[], bool]) -> None:
+    """Keep the status line as it is, and feed the watchdog.
+
+    It is fed from this loop, which must turn for it, and only while there is progress.
+    """
     told = ""
+    watchdog_s = notifier.watchdog_s
+    period_s = STATUS_S if watchdog_s is None else min(STATUS_S, watchdog_s / 2)
     while True:
-        if service.status != told:
-            told = service.status
+        if told != (now := status()):
+            told = now
             notifier.status(told)
-        await asyncio.sleep(STATUS_S)
-
-
-async def _feed(service: RelayService, notifier: Notifier, period_s: float) -> None:
-    """Feed the watchdog from this loop, which must turn for it, as long as the relay makes progress."""
-    while True:
-        if service.alive:
+        if watchdog_s is not None and alive():
             notifier.alive()
         await asyncio.sleep(period_s)

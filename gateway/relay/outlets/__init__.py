@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from aiohttp import web
 
@@ -38,6 +38,11 @@ HTTP_OUTLETS: tuple[Callable[[Core], HttpOutlet], ...] = (
 class FeedOutlet(Protocol):
     """Something that gives one stream away at an address of its own."""
 
+    shared: ClassVar[bool]
+    """Whether each worker has one, at the same address; or else only the first."""
+
+    def __init__(self, core: Core, settings: Any) -> None: ...
+
     async def open(self) -> None:
         """Listen; raises ListenError, or ConfigError if a package is missing."""
 
@@ -45,7 +50,7 @@ class FeedOutlet(Protocol):
         """Listen no more; the clients of the core are ended by the relay."""
 
 
-FEED_OUTLETS: dict[str, Callable[[Core, Any], FeedOutlet]] = {
+FEED_OUTLETS: dict[str, type[FeedOutlet]] = {
     "tcp": TcpOutlet,
     "zmq": ZmqOutlet,
 }

@@ -21,8 +21,8 @@ class FiguresOutlet:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._registry = CollectorRegistry()
-        self._registry.register(RelayCollector(core))
-        ProcessCollector(registry=self._registry)
+        for collector in (RelayCollector(core), ProcessCollector(registry=None)):
+            self._registry.register(OfWorker(collector, core.worker))
 
     def routes(self) -> list[web.RouteDef]:
         """Where it is."""
@@ -38,6 +38,7 @@ class FiguresOutlet:
             {
                 "status": "ok",
                 "version": __version__,
+                "worker": self._core.worker,
                 "broker": self._core.broker["connected"],
                 "undecodable": self._core.undecodable(),
             }
@@ -55,7 +56,22 @@ class FiguresOutlet:
     async def _subscribers(self, request: web.Request) -> web.Response:
         need_admin(request)
         listing = [client.as_dict() for client in self._core.clients]
-        return web.json_response({"subscribers": listing, "connections": self._core.gate.connections})
+        connections = self._core.gate.connections
+        return web.json_response({"worker": self._core.worker, "subscribers": listing, "connections": connections})
+
+
+class OfWorker(Collector):
+    """Another collector's figures, with the worker that they are of: each worker counts for itself."""
+
+    def __init__(self, collector: Collector, worker: int) -> None:
+        self._collector = collector
+        self._labels = {"worker": str(worker)}
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them."""
+        for metric in self._collector.collect():
+            metric.samples = [s._replace(labels={**s.labels, **self._labels}) for s in metric.samples]
+            yield metric
 
 
 class RelayCollector(Collector):

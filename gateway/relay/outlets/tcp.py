@@ -11,7 +11,7 @@ import asyncio
 import json
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import cbor2
 
@@ -50,6 +50,8 @@ def counted_cbor(delivery: Delivery) -> bytes:
 
 class TcpOutlet:
     """One port that gives one stream away in one format."""
+
+    shared: ClassVar[bool] = True
 
     def __init__(self, core: Core, settings: TcpSettings) -> None:
         self.core = core

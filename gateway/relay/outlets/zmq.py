@@ -14,7 +14,7 @@ import json
 import struct
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from gateway.config import ZmqSettings
 from gateway.errors import ConfigError, ListenError
@@ -69,6 +69,8 @@ class ArrayForm:
 
 class ZmqOutlet:
     """One bound socket. Raises ConfigError if pyzmq is missing."""
+
+    shared: ClassVar[bool] = False
 
     def __init__(self, core: Core, settings: ZmqSettings) -> None:
         self._hub = core.hub

@@ -129,6 +129,14 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
         ["relay", "--set", "relay.listen=0.0.0.0:8080"],
         ["--set relay.listen=0.0.0.0:8080: relay.listen: must be on a loopback address"],
     ),
+    "relay: no workers": (
+        ["relay", "--workers", "0"],
+        ["Invalid value for --workers: must be a number of processes from 1 to 256, or 'auto'; found '0'"],
+    ),
+    "relay: workers in the file": (
+        ["relay", "--set", "relay.workers=many"],
+        ["--set relay.workers=many: relay.workers: must be a number of processes from 1 to 256, or 'auto'; found"],
+    ),
     "sub: no stream": (["sub", "ecg"], ["'ecg' is not a stream: it must be 'device/stream'"]),
     "sub: no broker's address": (
         ["sub", "a/b", "--url", "http://x"],
@@ -197,6 +205,10 @@ class TestCheck:
         assert (result.code, result.err) == (0, [])
         assert result.out[0] == "relay from mqtt://127.0.0.1:1883 to http://127.0.0.1:9000"
         assert "subscribes to lab/+/stream/+/batch" in result.out
+
+    def test_of_a_relay_says_how_many_workers_there_would_be(self, cli: Cli) -> None:
+        assert cli("relay", "--check", "--workers", "3").out[0].endswith("8080, 3 workers")
+        assert "worker" not in cli("relay", "--check", "--workers", "1").out[0]
 
     def test_makes_nothing_and_connects_to_nothing(
         self, cli: Cli, files: Path, monkeypatch: pytest.MonkeyPatch

@@ -207,12 +207,14 @@ async def test_the_figures_add_up(relay: Relay, device: Peer) -> None:
         (sample.name, *sorted(sample.labels.values())): sample.value
         for family in families
         for sample in family.samples
+        if sample.labels.pop("worker") == "0"
     }
     assert figures["headwater_frames_delivered_total", "bbb1/ecg"] == 20
     assert figures["headwater_frames_lost_total", "bbb1/ecg", "late"] == 5
     assert figures["headwater_frames_duplicate_total", "bbb1/ecg"] == 10
     assert figures["headwater_subscribers", "websocket"] == 1
     assert figures["headwater_broker_connected",] == 1
+    assert figures["process_open_fds",] > 0
 
 
 async def test_the_list_of_subscribers_has_each_one_s_queue_lag_and_losses(relay: Relay, device: Peer) -> None:

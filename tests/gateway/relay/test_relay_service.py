@@ -21,6 +21,7 @@ async def test_health_says_version_and_broker(relay: Relay) -> None:
     assert await relay.get("/healthz") == {
         "status": "ok",
         "version": __version__,
+        "worker": 0,
         "broker": True,
         "undecodable": 0,
     }
