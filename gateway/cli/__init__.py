@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -60,10 +60,18 @@ class Commands(click.Group):
 )
 @click.version_option(__version__, message="headwater %(version)s")
 @click.option("-v", "--verbose", count=True, help="Say more; twice: say everything.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    envvar="HEADWATER_LOG_FORMAT",
+    help="How it is logged: for people, or a JSON object a line.",
+)
 @click.pass_context
-def root(context: click.Context, verbose: int) -> None:
+def root(context: click.Context, verbose: int, log_format: Literal["text", "json"]) -> None:
     """Headwater, a sensor gateway: every sample is delivered or declared lost."""
-    context.obj = LogSettings(verbose)
+    context.obj = LogSettings(verbose, log_format)
     context.obj.set_up()
 
 

@@ -35,7 +35,11 @@ class Client(Pipe):
         self._since = self._loop.time()
         peer = transport.get_extra_info("peername")
         self._address = f"{peer[0]}:{peer[1]}" if peer else "local"
+        self._who = {"client": self.number, "outlet": self.outlet, "address": self._address}
+        self.reason: str | None = None
+        """Why it is sent away."""
         core.clients[self] = None
+        core.journal.connected(self._who)
 
     def join(self, wish: Wish, place: Key | None = None) -> None:
         """Change to a stream; read its history from a place on first."""
@@ -59,6 +63,14 @@ class Client(Pipe):
             self._core.scopes.leave(self.stream, self._watcher)
         self.stream = self._feed = self._watcher = None
 
+    def end(self, reason: str) -> None:
+        self.reason = self.reason or reason
+        self.say_goodbye(reason)
+
+    def say_goodbye(self, reason: str) -> None:
+        """Send the client away in the outlet's own way."""
+        self.close()
+
     def look_after(self, now: float) -> None:
         """Called every few seconds: a client whose token has expired is sent away."""
         if self.grant is not None and self.grant.expired:
@@ -66,6 +78,12 @@ class Client(Pipe):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._core.journal.disconnected(
+            {**self._who, "stream": self.stream},
+            reason=self.reason or ("left" if exc is None else "lost"),
+            seconds=self._loop.time() - self._since,
+            lost_frames=self.subscriber.lost_frames,
+        )
         self.leave()
         self._core.clients.pop(self, None)
 

@@ -17,6 +17,7 @@ from gateway.relay.door import Gate
 from gateway.relay.guard import Guard
 from gateway.relay.history import HistoryLimits, Key
 from gateway.relay.hub import Hub
+from gateway.relay.journal import Journal
 from gateway.relay.ordered import OrderedFeeds, feed_in_order
 from gateway.relay.replay import HistoryReplay
 from gateway.relay.scopes import Scopes
@@ -45,7 +46,8 @@ class Core:
         """Which of `relay.workers` processes this is, from 0."""
         self.tls = server_context(config.relay)
         self.auth = Auth(config.auth)
-        self.guard = Guard(self.auth, config.relay.origins)
+        self.journal = Journal()
+        self.guard = Guard(self.auth, config.relay.origins, self.journal)
         self.gate = Gate(config.relay.connections, config.relay.connections_per_address, config.relay.handshake)
         self.catalogue = Catalogue()
         self.hub = Hub()
@@ -108,6 +110,7 @@ class Core:
                 looked = now
                 for client in list(self.clients):
                     client.look_after(now)
+                self.journal.turned_away(self.gate.refused)
 
     def _restore(self, known: Known) -> None:
         device, name = split_stream_key(known.stream)

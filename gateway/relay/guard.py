@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from gateway.relay.auth import EVERYTHING, Auth, AuthError, Grant, allowed_origin
+from gateway.relay.journal import Journal
 
 GRANT = web.RequestKey("grant", Grant)
 """What the request's sender may read."""
@@ -29,8 +30,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Guard:
     """The middleware."""
 
-    def __init__(self, auth: Auth, origins: Sequence[str]) -> None:
+    def __init__(self, auth: Auth, origins: Sequence[str], journal: Journal) -> None:
         self._auth = auth
+        self._journal = journal
         self._origins = tuple(origins)
         self._hosts = {"localhost", socket.gethostname().lower(), *(urlsplit(o).hostname or "" for o in origins)}
 
@@ -44,6 +46,7 @@ class Guard:
         try:
             grant = self._auth.grant(request.headers)
         except AuthError as error:
+            self._journal.refused("http", request.remote or "?", str(error))
             raise _unauthorized(str(error)) from None
         if grant is None and request.path.startswith(("/api/", "/metrics")) and request.path not in (*OPEN, LIVE):
             raise _unauthorized("a token is needed: Authorization: Bearer …")

@@ -42,7 +42,7 @@ class Source:
             Handlers(
                 on_up=self._on_up,
                 on_down=self._on_down,
-                on_refused=lambda why: log.warning("broker: %s; trying again", why),
+                on_refused=self._on_refused,
                 on_message=self._on_message,
             ),
             client_id=client_id,
@@ -66,12 +66,24 @@ class Source:
 
     def _on_up(self, up: Up) -> None:
         resumed = ", session resumed" if up.session_present else ""
-        log.info("broker: connected to %s with MQTT %s%s", self.connection.where, up.protocol, resumed)
+        log.info(
+            "broker: connected to %s with MQTT %s%s",
+            self.connection.where,
+            up.protocol,
+            resumed,
+            extra={**self._which("broker_up"), "protocol": up.protocol, "resumed": up.session_present},
+        )
         self.on_change()
 
     def _on_down(self, why: str) -> None:
-        log.warning("broker: connection lost: %s", why)
+        log.warning("broker: connection lost: %s", why, extra={**self._which("broker_down"), "reason": why})
         self.on_change()
+
+    def _on_refused(self, why: str) -> None:
+        log.warning("broker: %s; trying again", why, extra={**self._which("broker_refused"), "reason": why})
+
+    def _which(self, event: str) -> dict[str, str]:
+        return {"event": event, "broker": self.connection.where}
 
 
 class Ingest:

@@ -26,7 +26,7 @@ KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPC
 class Pipe(asyncio.Protocol):
     """One client that gets a feed. Give it to the transport as its protocol.
 
-    May be overridden: `data_received`; `connection_lost`, calling this one; `end`, to say good-bye.
+    May be overridden: `data_received`; `connection_lost`, calling this one; `end`.
     """
 
     def __init__(

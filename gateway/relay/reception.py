@@ -115,7 +115,8 @@ class Reception:
         named = topic if topic in self.undecodable or len(self.undecodable) < MAXIMUM_NAMED else OTHERS
         count = self.undecodable[named] = self.undecodable.get(named, 0) + 1
         if count & (count - 1) == 0:  # a topic that is always wrong is logged at 1, 2, 4, 8 …
-            log.warning("%s: undecodable, %d so far: %s", topic, count, error)
+            fields = {"event": "undecodable", "topic": topic, "count": count}
+            log.warning("%s: undecodable, %d so far: %s", topic, count, error, extra=fields)
         scope = self._scope(topic)
         if scope is not None:
             self._announce(scope, {"type": "undecodable", "topic": topic, "count": count})

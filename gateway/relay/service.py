@@ -64,7 +64,8 @@ class RelayService:
         self._core.undecodable = lambda: self._ingest.undecodable if self._ingest else 0
         self._tasks = [asyncio.create_task(self._core.run()), asyncio.create_task(self._ingest.run())]
         scheme = "https" if self._core.tls else "http"
-        log.info("relay: listening on %s://%s", scheme, self._config.relay.listen)
+        where = f"{scheme}://{self._config.relay.listen}"
+        log.info("relay: listening on %s", where, extra={"event": "listening", "url": where})
         return self
 
     async def __aexit__(
@@ -100,9 +101,9 @@ class RelayService:
             if self._core.tls is not None:
                 load_certificate(self._core.tls, self._config.relay)
         except ConfigError as error:
-            log.error("reload: %s", error)
+            log.error("reload: %s", error, extra={"event": "reload_failed", "reason": str(error)})
             return
-        log.info("reload: certificates and keys are read anew")
+        log.info("reload: certificates and keys are read anew", extra={"event": "reload"})
 
     async def _open_history(self) -> None:
         try:
@@ -133,6 +134,8 @@ class RelayService:
 
     async def _send_away(self) -> None:
         """Tell every client to come back later, and give them a moment to read it."""
+        count = len(self._core.clients)
+        log.info("relay: stopping, with %d clients", count, extra={"event": "stopping", "clients": count})
         for client in list(self._core.clients):
             client.end("restart")
         deadline = asyncio.get_running_loop().time() + CLOSE_S

@@ -25,6 +25,7 @@ class WorkerProcess:
     """A worker through all its restarts."""
 
     def __init__(self, job: Job, on_change: Callable[[], None]) -> None:
+        self.number = job.number
         self.name = f"worker {job.number}"
         self.ready = False
         """Whether it listens."""
@@ -76,7 +77,8 @@ class WorkerProcess:
     def look_after(self) -> None:
         """Kill a process that makes no progress."""
         if self.pid is not None and asyncio.get_running_loop().time() > self._patience_ends:
-            log.error("%s makes no progress; it is killed", self.name)
+            fields = {"event": "worker_hangs", "hangs": self.number}
+            log.error("%s makes no progress; it is killed", self.name, extra=fields)
             self._send(signal.SIGKILL)
 
     async def _start(self, handle: int) -> Process:

@@ -96,7 +96,8 @@ class Workers:
             if loop.time() - began > STEADY_S:
                 backoff.reset()
             wait_s = backoff.next_s()
-            log.error("%s %s; it is started again in %.1f s", worker.name, end, wait_s)
+            fields = {"event": "worker_ended", "ended": worker.number, "reason": end, "wait_s": round(wait_s, 1)}
+            log.error("%s %s; it is started again in %.1f s", worker.name, end, wait_s, extra=fields)
             await asyncio.sleep(wait_s)
 
     async def _look_after(self) -> None:

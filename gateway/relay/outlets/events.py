@@ -65,7 +65,7 @@ class Listener(Client):
             self._pinged = now
             self.subscriber.note("ping", chunk(b":\n\n"))
 
-    def end(self, reason: str) -> None:
+    def say_goodbye(self, reason: str) -> None:
         self.close(LAST_CHUNK if reason == "restart" else b"")
 
 

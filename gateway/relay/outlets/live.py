@@ -150,7 +150,7 @@ class Viewer(Client):
         """Answer a command that is none, or not allowed."""
         self.tell("error", {"type": "error", "code": code, "message": why})
 
-    def end(self, reason: str) -> None:
+    def say_goodbye(self, reason: str) -> None:
         self.close(close_frame(*ENDINGS[reason]))
 
     def look_after(self, now: float) -> None:
@@ -166,6 +166,7 @@ class Viewer(Client):
             for message in self._reader.feed(data):
                 self._take(message)
         except WebSocketError as error:
+            self.reason = "protocol"
             self.close(close_frame(error.code, str(error)))
 
     def _take(self, message: Incoming) -> None:
@@ -209,6 +210,8 @@ class Viewer(Client):
         try:
             self.grant = self._core.auth.check(token)
         except AuthError as error:
+            self.reason = "unauthorized"
+            self._core.journal.refused(self.outlet, self._address, str(error))
             self.close(close_frame(Close.UNAUTHORIZED, str(error)))
             return
         self.tell("authorized", {"type": "authorized"})

@@ -46,6 +46,7 @@ class SessionOutlet:
             try:
                 grant = self._core.auth.check(token)
             except AuthError as error:
+                self._core.journal.refused("session", request.remote or "?", str(error))
                 raise web.HTTPUnauthorized(text=f"{error}\n", headers={"WWW-Authenticate": "Bearer"}) from None
             lifetime = max(1, int((grant.expires or time.time()) - time.time()))
             response.set_cookie(

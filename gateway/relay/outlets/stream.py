@@ -48,7 +48,7 @@ class Reader(Client):
         super().__init__(transport, core, form, grant)
         self._last = last
 
-    def end(self, reason: str) -> None:
+    def say_goodbye(self, reason: str) -> None:
         # after a loss the body just stops: an end in good order would say that all is there
         self.close(self._last if reason == "restart" else b"")
 

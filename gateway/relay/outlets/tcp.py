@@ -144,6 +144,7 @@ class TcpDoor(Door):
     def _refuse(self, code: str, why: str) -> None:
         """Say why, and read on for a moment: a close with something unread would take the answer with it."""
         assert self.transport is not None
+        self._outlet.core.journal.refused("tcp", self._address or "?", why)
         self.let_in(asyncio.Protocol())
         self.transport.write(self._outlet.error(code, why))
         if not self.transport.can_write_eof():
@@ -173,7 +174,7 @@ class TcpReader(Client):
             self.half_closed_since = now
             self.tell_meta()
 
-    def end(self, reason: str) -> None:
+    def say_goodbye(self, reason: str) -> None:
         self.close(self.source.error(reason, ENDINGS[reason]))
 
     def eof_received(self) -> bool:

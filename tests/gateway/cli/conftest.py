@@ -26,7 +26,7 @@ Cli = Callable[..., Result]
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """`cli("sub", "a/b")` is `headwater sub a/b`."""
-    for name in ("HEADWATER_URL", "STATE_DIRECTORY"):
+    for name in ("HEADWATER_URL", "HEADWATER_LOG_FORMAT", "STATE_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str) -> Result:

@@ -129,6 +129,10 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
         ["relay", "--set", "relay.listen=0.0.0.0:8080"],
         ["--set relay.listen=0.0.0.0:8080: relay.listen: must be on a loopback address"],
     ),
+    "unknown form of logs": (
+        ["--log-format", "xml", "boards"],
+        ["Invalid value for '--log-format': 'xml' is not one of 'text', 'json'. See 'headwater --help'."],
+    ),
     "relay: no workers": (
         ["relay", "--workers", "0"],
         ["Invalid value for --workers: must be a number of processes from 1 to 256, or 'auto'; found '0'"],
