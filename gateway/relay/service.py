@@ -72,11 +72,10 @@ class RelayService:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop_listening()
-        if self._ingest is not None:
-            await self._ingest.stop()
         for task in self._tasks:
             task.cancel()
-        await self._send_away()
+        if self._ingest is not None:
+            await asyncio.gather(self._ingest.stop(), self._send_away())
         if self._runner is not None:
             await self._runner.cleanup()
         await self._core.close()
