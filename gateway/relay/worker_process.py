@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 START_S = 60.0
 """How long a worker may take to listen."""
-STOP_S = 5.0
+STOP_S = 10.0
 """How long a worker may take to stop."""
 MESSAGE_BYTES = 64 << 10
 

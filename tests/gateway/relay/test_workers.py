@@ -101,6 +101,8 @@ async def test_a_worker_that_is_killed_comes_back_and_the_subscribers_of_the_oth
         again = [await crew.watch("bbb1/ecg") for _ in range(VIEWERS)]
         assert {crew.worker_of(local_port(viewer)).pid for viewer in again} == {w.pid for w in crew.workers}
         assert "already connected" not in mosquitto.log, "each worker has a name of its own at the broker"
+        kept = tmp_path / "headwater" / f"relay-{crew.port}"
+        assert {path.name for path in kept.iterdir()} == {"history", "history-1"}
 
 
 async def test_systemd_hears_of_all_workers_and_a_stop_tells_every_subscriber_to_come_back(
