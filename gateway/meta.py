@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +32,12 @@ def meta_of(stream: Stream) -> dict[str, Any]:
             for channel in stream.channels
         ],
     }
+
+
+def revision_of(stream: Stream) -> int:
+    """A number from 1 to 65535 that another description of the stream has another of, over restarts too."""
+    description = {key: value for key, value in meta_of(stream).items() if key != "revision"}
+    return zlib.crc32(json.dumps(description, sort_keys=True).encode()) % 65535 + 1
 
 
 def latest_of(stream: Stream, batch: Batch) -> dict[str, Any]:

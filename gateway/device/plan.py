@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from boards.serial import open_serial_source
 from gateway.config import ChannelSettings, DeviceConfig, StreamSettings
 from gateway.device.batcher import BatchPlan
 from gateway.errors import ConfigError
+from gateway.meta import revision_of
 from gateway.model import Channel, Stream
 from gateway.quantities import format_rate
 from gateway.topics import Topics
@@ -73,7 +74,7 @@ class Plan:
             dtype=np.dtype(source.dtype).name,
             codec=settings.codec,
         )
-        return PlannedStream(stream, settings, source)
+        return PlannedStream(replace(stream, revision=revision_of(stream)), settings, source)
 
     def _published(self, settings: ChannelSettings, serial: bool) -> Channel:
         """What readers are told of a channel's values: what the configuration says, or else the board."""

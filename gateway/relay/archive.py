@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from gateway.account import IntervalSet
 from gateway.relay.delivery import Delivery
-from gateway.relay.history import HistoryLimits, HistoryRecord, HistoryStore, Key, StreamHistory
+from gateway.relay.history import HistoryLimits, HistoryRecord, HistoryStore, Key, Metas, StreamHistory
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,12 @@ Question = Callable[[StreamHistory], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What an earlier relay left of one epoch."""
+    """What an earlier relay left of a stream."""
 
     stream: str
-    epoch: int
-    covered: IntervalSet
-    since: int
+    metas: Metas
+    epochs: dict[int, tuple[IntervalSet, int]]
+    """What is held of each of the last ones, and from where on what is missing counts."""
 
 
 class Archive:
@@ -54,6 +54,7 @@ class Archive:
         self._recent = HistoryStore(None, limits)
         self._deep: HistoryStore | None = None
         self._thread = ThreadPoolExecutor(1, "history") if directory is not None else None
+        self._metas: dict[str, Metas] = {}
         self._begin: dict[str, Key] = {}
         """By stream, how far an earlier relay had come."""
         self._parcel: list[tuple[str, HistoryRecord]] = []
@@ -97,10 +98,11 @@ class Archive:
         if self._deep is not None and self._thread is not None:
             self._thread.submit(self._end_epoch, stream, epoch, end, following)
 
-    @property
-    def streams(self) -> set[str]:
-        """Those that anything is held of."""
-        return {*self._begin, *self._recent.streams}
+    def keep_metas(self, stream: str, metas: Metas) -> None:
+        """Keep the descriptions that the batches were made under."""
+        if self._thread is not None and self._metas.get(stream) != metas:
+            self._metas[stream] = dict(metas)
+            self._thread.submit(self._keep_metas, stream, dict(metas))
 
     def recent(self, stream: str) -> StreamHistory:
         """What is in memory; complete from `complete_from` on."""
@@ -163,10 +165,8 @@ class Archive:
             history = self._deep.of(stream)
             if history.newest is not None:
                 self._begin[stream] = history.newest
-            known += [
-                Known(stream, epoch, history.covered(epoch), history.since(epoch))
-                for epoch in history.epochs[-EPOCHS:]
-            ]
+            epochs = {epoch: (history.covered(epoch), history.since(epoch)) for epoch in history.epochs[-EPOCHS:]}
+            known.append(Known(stream, self._deep.metas(stream), epochs))
         return known
 
     def _write(self, parcel: list[tuple[str, HistoryRecord]]) -> None:
@@ -177,6 +177,10 @@ class Archive:
     def _end_epoch(self, stream: str, epoch: int, end: int, following: int) -> None:
         assert self._deep is not None
         self._deep.of(stream).end_epoch(epoch, end, following)
+
+    def _keep_metas(self, stream: str, metas: Metas) -> None:
+        assert self._deep is not None
+        self._deep.keep_metas(stream, metas)
 
     def _answer(self, stream: str, question: Question[Answer]) -> tuple[Answer] | None:
         """None if nothing of the stream is on disk."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.codec import codec_named
 from gateway.relay.intake import Intake
+
+MOST_METAS = 100
+"""How many descriptions of a stream are remembered."""
 
 
 class StreamState:
@@ -16,9 +20,25 @@ class StreamState:
         self.name = name
         self.key = f"{device}/{name}"
         self.meta: dict[str, Any] | None = None
+        """The newest."""
+        self.metas: dict[int, dict[str, Any]] = {}
+        """By revision; the last ones."""
         self.intake = Intake()
         self.undecodable = 0
         """Payloads that were no messages."""
+
+    def take_meta(self, meta: dict[str, Any]) -> None:
+        """A description, for the batches that were made under it and follow."""
+        self.meta = meta
+        revision = _revision(meta)
+        self.metas.pop(revision, None)
+        self.metas[revision] = meta
+        if len(self.metas) > MOST_METAS:
+            del self.metas[next(iter(self.metas))]
+
+    def meta_of(self, revision: int) -> Mapping[str, Any]:
+        """The description that batches of that revision were made under; empty if it is not known."""
+        return self.metas.get(revision, {})
 
     @property
     def codec(self) -> str:
@@ -66,3 +86,8 @@ class Catalogue:
             }
             for state in sorted(self.streams.values(), key=lambda state: state.key)
         ]
+
+
+def _revision(meta: Mapping[str, Any]) -> int:
+    revision = meta.get("revision")
+    return revision if isinstance(revision, int) else 1

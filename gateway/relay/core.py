@@ -95,6 +95,8 @@ class Core:
         """Tell everybody within the scope."""
         if content["type"] == "broker":
             self.broker = content
+        elif content["type"] == "meta":
+            self.archive.keep_metas(scope, self.catalogue.streams[scope].metas)
         for listener in self.listeners:
             listener(scope, content)
 
@@ -113,8 +115,11 @@ class Core:
                 self.journal.turned_away(self.gate.refused)
 
     def _restore(self, known: Known) -> None:
-        device, name = split_stream_key(known.stream)
-        self.catalogue.stream(device, name).intake.restore(known.epoch, known.covered, known.since)
+        state = self.catalogue.stream(*split_stream_key(known.stream))
+        for meta in known.metas.values():
+            state.take_meta(meta)
+        for epoch, (covered, since) in known.epochs.items():
+            state.intake.restore(epoch, covered, since)
 
 
 def _limits(settings: HistorySettings, workers: int) -> HistoryLimits:

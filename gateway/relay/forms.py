@@ -29,7 +29,7 @@ class CsvForm:
 
     def __call__(self, delivery: Delivery) -> bytes:
         batch = delivery.batch
-        columns = columns_of(self._state.meta or {}, batch) if batch is not None else ()
+        columns = columns_of(self._state.meta_of(batch.revision), batch) if batch is not None else ()
         lines = list(csv_lines(delivery.message, columns))
         if batch is not None and self._header != (header := csv_header(columns)):
             self._header = header
@@ -49,7 +49,7 @@ class JsonForm:
 
     def __call__(self, delivery: Delivery) -> bytes:
         batch = delivery.batch
-        columns = columns_of(self._state.meta or {}, batch) if batch is not None else ()
+        columns = columns_of(self._state.meta_of(batch.revision), batch) if batch is not None else ()
         return ("\n".join(json_lines(delivery.message, columns)) + "\n").encode()
 
 

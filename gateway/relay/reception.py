@@ -89,7 +89,7 @@ class Reception:
     def _take_meta(self, state: StreamState, payload: bytes) -> None:
         if not payload:
             return  # the retained meta was cleared; what is known stays
-        state.meta = json_object(payload)
+        state.take_meta(json_object(payload))
         self._announce(state.key, {"type": "meta", "stream": state.key, "meta": state.meta})
 
     def _take_status(self, device: str, payload: bytes) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,30 +29,49 @@ class Summary:
 
     def __init__(self, points: int) -> None:
         self._points = points
-        self._pyramids: list[tuple[Pyramid, int, int]] = []
-        self._frames: list[int] = []
+        self._stretches: list[Stretch] = []
 
     def add(self, batches: Iterable[Batch]) -> None:
         """Take batches, in order."""
         for batch in merged(batches):
-            last = self._pyramids[-1][0] if self._pyramids else None
-            kind = (batch.epoch, batch.data.shape[1], batch.data.dtype)
-            if last is None or (last.epoch, last.columns, last.dtype) != kind:
-                self._pyramids.append((Pyramid(batch), batch.index, batch.end))
-                self._frames.append(batch.frames)
-                continue
-            pyramid, start, end = self._pyramids[-1]
-            pyramid.add(batch)
-            self._pyramids[-1] = (pyramid, start, max(end, batch.end))
-            self._frames[-1] += batch.frames
+            if self._stretches and self._stretches[-1].takes(batch):
+                self._stretches[-1].add(batch)
+            else:
+                self._stretches.append(Stretch(batch))
 
-    def envelopes(self) -> list[Envelope]:
-        """One for each epoch; together about as many points as were asked for."""
-        total = sum(self._frames)
+    def envelopes(self) -> list[tuple[Envelope, int]]:
+        """One for each epoch, with its revision of the meta; together about as many points as were asked for."""
+        total = sum(stretch.frames for stretch in self._stretches)
         return [
-            pyramid.query(start, end, max(2, self._points * frames // total))
-            for (pyramid, start, end), frames in zip(self._pyramids, self._frames, strict=True)
+            (stretch.envelope(max(2, self._points * stretch.frames // total)), stretch.revision)
+            for stretch in self._stretches
         ]
+
+
+class Stretch:
+    """Batches of one epoch and one kind."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._pyramid = Pyramid(batch)
+        self._start, self._end = batch.index, batch.end
+        self.revision = batch.revision
+        self.frames = batch.frames
+
+    def takes(self, batch: Batch) -> bool:
+        """Whether the batch is of that kind too."""
+        pyramid = self._pyramid
+        kind = (pyramid.epoch, pyramid.columns, pyramid.dtype, self.revision)
+        return kind == (batch.epoch, batch.data.shape[1], batch.data.dtype, batch.revision)
+
+    def add(self, batch: Batch) -> None:
+        """Take it."""
+        self._pyramid.add(batch)
+        self._end = max(self._end, batch.end)
+        self.frames += batch.frames
+
+    def envelope(self, width: int) -> Envelope:
+        """All of it."""
+        return self._pyramid.query(self._start, self._end, width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +137,8 @@ def envelopes_cbor(envelopes: Iterable[Envelope]) -> bytes:
 class Rows:
     """Samples as one structured array: a row a frame, a field a channel, in physical units."""
 
-    def __init__(self, meta: Meta, maximum_bytes: int) -> None:
-        self._meta = meta
+    def __init__(self, meta_of: Callable[[int], Meta], maximum_bytes: int) -> None:
+        self._meta_of = meta_of
         self._maximum = maximum_bytes
         self._parts: list[NDArray[Any]] = []
         self._bytes = 0
@@ -127,7 +146,7 @@ class Rows:
     def add(self, batches: Iterable[Batch]) -> None:
         """Take batches; raises TooMuch."""
         for batch in batches:
-            part = _rows(batch, columns_of(self._meta, batch))
+            part = _rows(batch, columns_of(self._meta_of(batch.revision), batch))
             if self._parts and part.dtype != self._parts[0].dtype:
                 raise TooMuch("the channels change within; ask for less")
             self._bytes += part.nbytes

@@ -86,6 +86,11 @@ class Chain:
             code = audit.wait()
             return code, json.loads(audit.out) if code in (0, 1) else {}
 
+    def take_more(self) -> None:
+        """Wait until the history holds half a second more."""
+        had = self.frames()
+        wait_until(lambda: self.frames() > had + 250, f"frames: {self.relay}")
+
     def whole(self) -> dict[str, Any] | None:
         """The audit's report once nothing is undeclared."""
         code, report = self.audit()
@@ -136,8 +141,7 @@ FAULTS: tuple[Callable[[Chain], None], ...] = (
 def test_relay_broker_network_and_device_fail_and_the_history_is_complete(tmp_path: Path) -> None:
     with Chain(tmp_path) as chain:
         for fault in itertools.chain.from_iterable(itertools.repeat(FAULTS, ROUNDS)):
-            had = chain.frames()
-            wait_until(lambda had=had: chain.frames() > had + 250, f"frames before {fault.__name__}")
+            chain.take_more()
             fault(chain)
         assert chain.device.terminate() == 0
         report = wait_until(chain.whole, f"a history without holes: {chain.relay}", 90)

@@ -9,7 +9,7 @@ from gateway.relay.history.disk import DiskTier
 from gateway.relay.history.history import EpochEnd, HistoryLimits, Page, Resume, StreamHistory
 from gateway.relay.history.queries import THE_END
 from gateway.relay.history.record import Excerpt, HistoryRecord, Key, batch_record, gap_record
-from gateway.relay.history.store import HistoryStore
+from gateway.relay.history.store import HistoryStore, Metas
 
 __all__ = [
     "THE_END",
@@ -20,6 +20,7 @@ __all__ = [
     "HistoryRecord",
     "HistoryStore",
     "Key",
+    "Metas",
     "Page",
     "Resume",
     "StreamHistory",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from gateway.account import Range
@@ -19,6 +21,11 @@ LONGEST_NAME = 200
 """Bytes; a file system takes 255."""
 NAME = "stream"
 """The file in a stream's folder that holds its name."""
+METAS = "metas.json"
+"""The one that holds its descriptions."""
+
+Metas = dict[int, dict[str, Any]]
+"""What a stream's meta said, by revision, the newest last."""
 
 
 class HistoryStore:
@@ -75,6 +82,33 @@ class HistoryStore:
             tiers = {name: (tier.bytes, tier.drop_oldest) for name, tier in self._disks.items()}
             self.disk_bytes = _bound(self._limits.disk_bytes, tiers)
         return new
+
+    def keep_metas(self, stream: str, metas: Metas) -> None:
+        """Write the stream's descriptions down, by revision, the newest last."""
+        self.of(stream)
+        if self._directory is None or stream not in self._disks:
+            return
+        path = self._directory / folder_name(stream) / METAS
+        new = path.with_suffix(".new")
+        try:
+            new.write_text(json.dumps(list(metas.items())), encoding="utf-8")
+            new.replace(path)
+        except OSError as error:
+            log.warning("history: %s: cannot write: %s", path, error)
+
+    def metas(self, stream: str) -> Metas:
+        """The descriptions that were written down; none if there are none that can be read."""
+        if self._directory is None:
+            return {}
+        path = self._directory / folder_name(stream) / METAS
+        try:
+            content = json.loads(path.read_bytes())
+            return {int(revision): dict(meta) for revision, meta in content}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("history: %s: cannot be read: %s", path, error)
+            return {}
 
     def close(self) -> None:
         """Leave the files so that they open fast."""

@@ -93,14 +93,14 @@ class SamplesOutlet:
             await asyncio.to_thread(summary.add, _batches(deliveries))
         envelopes = summary.envelopes()
         if selection.format == "cbor":
-            return envelopes_cbor(envelopes)
-        tables = [table_of(envelope, state.meta or {}) for envelope in envelopes]
+            return envelopes_cbor(envelope for envelope, _ in envelopes)
+        tables = [table_of(envelope, state.meta_of(revision)) for envelope, revision in envelopes]
         if selection.format == "csv":
             return table_csv(tables)
         return table_npy(tables) if selection.format == "npy" else table_json(state.key, tables)
 
     async def _rows(self, slices: Slices, state: StreamState) -> bytes:
-        rows = Rows(state.meta or {}, NPY_BYTES)
+        rows = Rows(state.meta_of, NPY_BYTES)
         async for deliveries in slices:
             await asyncio.to_thread(rows.add, _batches(deliveries))
         return await asyncio.to_thread(rows.npy)
@@ -167,7 +167,7 @@ class JsonWriter(Writer):
         lines: list[str] = []
         for delivery in deliveries:
             batch = delivery.batch
-            columns = columns_of(self.state.meta or {}, batch) if batch is not None else ()
+            columns = columns_of(self.state.meta_of(batch.revision), batch) if batch is not None else ()
             lines += json_lines(delivery.message, columns)
         text = self._separator + (",\n" if self._whole else "\n").join(lines)
         self._separator = ",\n" if self._whole else "\n"

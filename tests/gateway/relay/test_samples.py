@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +215,26 @@ async def test_the_history_survives_the_relay(mosquitto: Mosquitto, device: Peer
     async with relay_at(mosquitto, history) as relay:
         assert await indices(relay) == list(range(500))
         assert (await relay.stream("bbb1/ecg") or {})["end"] == 500
+
+
+async def test_a_frame_keeps_the_units_that_it_was_sampled_under(
+    mosquitto: Mosquitto, device: Peer, tmp_path: Path
+) -> None:
+    """The device was given another amplifier, and the relay was restarted since."""
+    history = {"directory": str(tmp_path / "h")}
+    metas = {scale: {"v": 1, "revision": scale, "channels": [{"name": "ecg", "scale": scale}]} for scale in (2, 5)}
+    async with relay_at(mosquitto, history) as relay:
+        await hears(relay, mosquitto)
+        for (revision, meta), index in zip(metas.items(), (0, 10), strict=True):
+            device.publish(topics.meta("bbb1", "ecg"), json.dumps(meta).encode(), retain=True)
+            message = replace(batch(index, 10), revision=revision)
+            device.publish(topics.batch("bbb1", "ecg"), codec.encode(message))
+        await relay.came_to("bbb1/ecg", 20)
+    device.publish(topics.meta("bbb1", "ecg"), b"", retain=True)
+    async with relay_at(mosquitto, history) as relay:
+        frames = json.loads(await body(relay))["frames"]
+        expected = [index * (2.0 if index < 10 else 5.0) for index in range(20)]
+        assert [frame["values"]["ecg"] for frame in frames] == expected
+        array = np.load(io.BytesIO(await body(relay, format="npy")))
+        assert array["ecg"].tolist() == expected
+        assert (await relay.stream("bbb1/ecg") or {})["meta"] == metas[5]
