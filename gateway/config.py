@@ -391,12 +391,19 @@ def load(
     """Read and check a configuration; raises ConfigError with one line for each problem."""
     text = _read(path) if path is not None else ""
     name = str(path) if path is not None else "configuration"
-    try:
-        content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(_not_toml(name, str(error))) from None
+    content = _tables(text, name)
     origins = _override(content, overrides, environment)
     return load_mapping(model, content, name, lambda key: _origin(origins, key, name, text))
+
+
+def read_table(path: Path, name: str) -> dict[str, Any]:
+    """One table of a file, unchecked; raises ConfigError."""
+    table = _tables(_read(path), str(path)).get(name)
+    if not isinstance(table, dict):
+        raise ConfigError(
+            f"{path}: {name}: must be one table; found {'none' if table is None else 'something else'}"
+        )
+    return table
 
 
 def load_mapping(
@@ -429,6 +436,13 @@ def _as_written(path: KeyPath, content: Any) -> KeyPath:
         except (KeyError, IndexError, TypeError):
             content = None
     return tuple(kept)
+
+
+def _tables(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(_not_toml(name, str(error))) from None
 
 
 def _not_toml(name: str, problem: str) -> str:

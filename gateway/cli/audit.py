@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 import click
 
-from boards.options import parse_options
 from gateway.audit import Audit
 from gateway.cli.common import broker_options
 from gateway.client.follow import Follower
@@ -50,8 +49,7 @@ account for."""
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     stream: str,
-    url: str,
-    root: str,
+    settings: MqttSettings,
     relay: str | None,
     token_file: Path | None,
     duration: float | None,
@@ -66,7 +64,6 @@ def command(
     """
     if relay is not None:
         _finish(_history(relay, stream, token_file), as_json, f"{relay} holds nothing of {stream}")
-    settings = parse_options(MqttSettings, {"url": url, "root": root}, "--url, --root")
     stopping = stop_event()
     started = time.monotonic()
     deadline: float | None = None
@@ -80,7 +77,7 @@ def command(
             deadline, heard = now + settle, audit.messages
         if deadline is not None and (now >= deadline or _complete(audit, heard)):
             break
-    _finish(follower.audit, as_json, f"nothing came of {stream} from {settings.address} below {root!r}")
+    _finish(follower.audit, as_json, f"nothing came of {stream} from {settings.address} below {settings.root!r}")
 
 
 def _history(relay: str, stream: str, token_file: Path | None) -> Audit:

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from boards.options import parse_options
 from gateway.cli.common import broker_options
 from gateway.client.subscribe import open_inbox
 from gateway.codec.json import json_object
@@ -36,17 +35,16 @@ Examples:
 @broker_options
 @click.option("--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for a health message.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(device: str | None, url: str, root: str, wait: float, as_json: bool) -> None:
+def command(device: str | None, settings: MqttSettings, wait: float, as_json: bool) -> None:
     """Show what devices say of themselves: online or not, epoch, streams, queues, losses, load, clock."""
-    settings = parse_options(MqttSettings, {"url": url, "root": root}, "--url, --root")
     found = _collect(settings, check_name(device, "device") if device else "+", wait)
     if device and device not in found:
-        raise HeadwaterError(f"no device {device!r} has been on {settings.address} below {root!r}")
+        raise HeadwaterError(f"no device {device!r} has been on {settings.address} below {settings.root!r}")
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
     if not found:
-        click.echo(f"no device has been on {settings.address} below {root!r}")
+        click.echo(f"no device has been on {settings.address} below {settings.root!r}")
     for name in sorted(found):
         _print(name, found[name])
 

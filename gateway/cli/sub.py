@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from boards.options import parse_options
 from gateway.cli.common import broker_options
 from gateway.client import Received, subscribe
 from gateway.lines import columns_of, csv_header, csv_lines, json_lines
@@ -20,7 +19,8 @@ from gateway.mqtt import MqttSettings
 Examples:
   headwater sub demo/ecg
   headwater sub demo/ecg --count 1000 > ecg.csv
-  headwater sub demo/ecg --format json --url mqtt://broker.lan"""
+  headwater sub demo/ecg --format json --url mqtt://broker.lan
+  headwater sub bbb1/ecg --config pki/readers/anna/mqtt.toml"""
 )
 @click.argument("stream", metavar="DEVICE/STREAM")
 @broker_options
@@ -34,12 +34,11 @@ Examples:
 )
 @click.option("--count", type=click.IntRange(1), help="Stop after so many frames (hex: messages).")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
-def command(stream: str, url: str, root: str, form: str, count: int | None, duration: float | None) -> None:
+def command(stream: str, settings: MqttSettings, form: str, count: int | None, duration: float | None) -> None:
     """Print a stream from the broker, in physical units, with its gaps.
 
     CSV times are UTC; a gap is a comment line that says which frames are missing and why.
     """
-    settings = parse_options(MqttSettings, {"url": url, "root": root}, "--url, --root")
     deadline = time.monotonic() + duration if duration else None
     lines = FORMATS[form]()
     left = count

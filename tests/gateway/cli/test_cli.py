@@ -146,6 +146,22 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
         ["sub", "a/b", "--url", "http://x"],
         ["--url, --root: url: must be mqtt://[user@]host[:port] or mqtts://[user@]host[:port]; found 'http://x'"],
     ),
+    "sub: no such configuration": (
+        ["sub", "a/b", "--config", "{}/none.toml"],
+        ["{}/none.toml: cannot be read: No such file or directory"],
+    ),
+    "sub: a configuration without a broker": (
+        ["sub", "a/b", "--config", "{}/device.toml"],
+        ["{}/device.toml: mqtt: must be one table; found none"],
+    ),
+    "sub: a configuration that is none": (
+        ["sub", "a/b", "--config", "{}/broken.toml"],
+        ["{}/broken.toml:1: not TOML: Expected ']'"],
+    ),
+    "sub: a mistake in a configuration": (
+        ["sub", "a/b", "--config", "{}/type.toml"],
+        ["{}/type.toml: mqtt: keepalive: input should be a valid integer"],
+    ),
     "sub: unknown format": (
         ["sub", "a/b", "--format", "xml"],
         ["Invalid value for '--format': 'xml' is not one of"],
