@@ -23,7 +23,7 @@ NAME_RULE = "1 to 64 letters, digits, '_', '-' or '.', beginning with a letter o
 def check_name(name: str, what: str = "name") -> str:
     """Return a name that may stand in a topic; raises TopicError saying what is allowed."""
     if not NAME.fullmatch(name):
-        raise TopicError(f"{what} {name!r} is not allowed: it must be {NAME_RULE}")
+        raise TopicError(f"{what} {name!r:.100} is not allowed: it must be {NAME_RULE}")
     return name
 
 
@@ -99,6 +99,14 @@ class Topics:
     def request(self, device: str, method: str) -> str:
         """A request to a device."""
         return f"{self.root}/{device}/request/{method}"
+
+    def below(self, device: str) -> str:
+        """Filter of all that a device says of itself, and is asked."""
+        return f"{self.root}/{device}/#"
+
+    def everything(self) -> str:
+        """Filter of all there is."""
+        return f"{self.root}/#"
 
     def everything_for_relay(self) -> tuple[str, ...]:
         """Filters of all that a relay needs."""

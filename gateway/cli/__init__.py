@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "the device: sample a board and publish to MQTT",
     "relay": "the relay: from MQTT to browsers and other subscribers",
     "token": "make a token that lets somebody read streams from a relay",
+    "provision": "certificates and the broker's access list: who may connect, and as whom",
     "broker": "an MQTT broker for trying things out",
     "sub": "print a stream from the broker",
     "doctor": "what is right with this machine, and what to do about the rest",

@@ -74,6 +74,12 @@ FORBIDDEN = [
     ("gateway.client", "gateway.device"),
     ("gateway.client", "gateway.relay"),
     ("gateway.client", "gateway.cli"),
+    # nothing that runs needs what makes certificates, nor the other way round
+    *((part, "gateway.provision") for part in ("gateway.device", "gateway.relay", "gateway.client")),
+    *(
+        ("gateway.provision", part)
+        for part in ("gateway.device", "gateway.relay", "gateway.client", "gateway.cli")
+    ),
     # only the device reads boards; the relay runs where there are none
     *((part, f"boards.{file}") for part in ("gateway.relay", "gateway.client") for file in ("base", "registry")),
     # what is below knows nothing of what is above
@@ -104,6 +110,10 @@ def test_imports_point_one_way(importers: str, imported: str) -> None:
         "gateway.codec.fields",
         "gateway.codec.json",
         "gateway.device.batcher",
+        "gateway.provision.acl",
+        "gateway.provision.names",
+        "gateway.provision.register",
+        "gateway.provision.settings",
         "gateway.relay.hub",
         "gateway.relay.catalogue",
         "gateway.relay.websocket",
