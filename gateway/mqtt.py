@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
 import ssl
 import threading
@@ -41,6 +42,8 @@ UNLIMITED = 65535
 SESSION_EXPIRY_S = 24 * 3600
 UNSUPPORTED_PROTOCOL = {1, 132}
 """CONNACK codes for a version that the broker does not speak: MQTT 3.1.1 table 3.1, MQTT 5 section 3.2.2.2."""
+_ALERT = re.compile(r"alert ([a-z ]*[a-z])")
+"""What OpenSSL makes of a TLS alert."""
 
 
 class MqttSettings(Options):
@@ -100,6 +103,11 @@ class MqttSettings(Options):
         parts = urlsplit(self.url)
         return parts.port or PORTS[parts.scheme]
 
+    @property
+    def secure(self) -> bool:
+        """Whether the connection is to use TLS."""
+        return urlsplit(self.url).scheme == "mqtts"
+
     def credentials(self) -> tuple[str | None, str | None]:
         """User and password; the file goes before what the URL holds."""
         parts = urlsplit(self.url)
@@ -111,7 +119,7 @@ class MqttSettings(Options):
 
     def tls(self) -> ssl.SSLContext | None:
         """The TLS context, for mqtts."""
-        if urlsplit(self.url).scheme != "mqtts":
+        if not self.secure:
             return None
         context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
         if self.cert is not None:
@@ -193,6 +201,7 @@ class Connection:
         self._thread = threading.Thread(target=self._keep_up, name=f"mqtt {client_id}", daemon=True)
         self._backoff = Backoff()
         self._refusal: str | None = None
+        self._alert = ""
         self.up: Up | None = None
         """What was granted; None while there is no connection."""
 
@@ -264,6 +273,7 @@ class Connection:
     def _connect_once(self) -> str | None:
         """One connection from its beginning to its end; why it could not be made, or None if it was."""
         self._refusal = f"{self.where}: no answer to the attempt to connect"
+        self._alert = ""
         self._answered.clear()
         self._ended.clear()  # before the attempt: it may end while it begins
         try:
@@ -328,6 +338,7 @@ class Connection:
         client.on_message = self._on_message
         client.on_publish = self._on_publish
         client.on_socket_open = _send_at_once
+        client.on_log = self._on_log
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(UNLIMITED)
         client.max_queued_messages_set(0)
@@ -350,6 +361,7 @@ class Connection:
         properties: Properties | None,
     ) -> None:
         self._answered.set()
+        client.on_log = None  # it costs something with every message
         if reason.is_failure:
             self._refusal = f"{self.where}: the broker refused: {reason}"
             if reason.value in UNSUPPORTED_PROTOCOL and self._protocol == paho.MQTTv5:
@@ -366,6 +378,20 @@ class Connection:
         self.up = Up("5" if modern else "3.1.1", receive_maximum, flags.session_present)
         self._handlers.on_up(self.up)
 
+    def _on_log(self, _: paho.Client, __: Any, level: int, text: str) -> None:
+        """What a broker thinks of a certificate it says, if at all, after the handshake (RFC 8446, 4.4.2.4)."""
+        alert = _ALERT.search(text) if level == paho.MQTT_LOG_ERR else None
+        self._alert = alert[1] if alert else self._alert
+
+    def _hung_up(self) -> str:
+        """Why the broker may have hung up instead of answering."""
+        said = f" ({self._alert})" if self._alert else ""
+        asked = (
+            ": does it want a client's certificate (mqtt.cert, mqtt.key), or is this one ended, revoked, or of "
+            "another authority?"
+        )
+        return f"{self.where}: the broker hung up{said}{asked if self._settings.secure else ''}"
+
     def _on_disconnect(
         self, _: paho.Client, __: Any, ___: paho.DisconnectFlags, reason: ReasonCode, ____: Properties | None
     ) -> None:
@@ -374,6 +400,7 @@ class Connection:
             if not self._stopping.is_set():
                 self._handlers.on_down(f"{self.where}: {reason}")
         elif not self._answered.is_set():
+            self._refusal = self._hung_up()
             self._try_other_protocol()
         self._ended.set()
         self._answered.set()

@@ -191,7 +191,12 @@ class Publisher:
         What is wrong has to be put right at the broker; until then the outbox keeps what it can.
         """
         if self.rejection != rejection:
-            log.error("broker: rejects %s: %s", self._batch_topic(record.stream), rejection)
+            log.error(
+                "broker: rejects %s: %s; may this device write under its own name there? Its certificate or user "
+                "must be of the name that device.name says",
+                self._batch_topic(record.stream),
+                rejection,
+            )
         self.rejection = rejection
         with self._lock:
             self._resume_s = time.monotonic() + REJECTED_S

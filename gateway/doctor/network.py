@@ -165,7 +165,10 @@ def _log_in(settings: MqttSettings) -> Finding:
     if ups:
         return Finding("login", f"accepted as {name}, MQTT {ups[0].protocol}")
     if not refusals or "refused" not in refusals[0]:
-        todo = "is it an MQTT broker, and does it want a client certificate (mqtt.cert, mqtt.key)?"
+        todo = (
+            "is it an MQTT broker, and does it want a client certificate (mqtt.cert, mqtt.key)? If there is one: "
+            "has it ended, or was it revoked?"
+        )
         return Finding("login", f"{connection.where} takes connections and does not answer", todo)
     secret = "the password" if password else "a password (mqtt.password_file)"
     return Finding("login", f"{refusals[0]}, as {name}", f"see user and {secret}, and the broker's log")

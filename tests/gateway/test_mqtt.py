@@ -23,6 +23,7 @@ from gateway.mqtt import Connection, Handlers, MqttSettings, Up, Will
 from tests.faults.proxy import FaultProxy, Faults
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
+from tests.support.secure import Provisioned, SecureMosquitto
 from tests.support.stub_broker import StubBroker
 from tests.support.waiting import eventually, wait_until
 
@@ -257,6 +258,52 @@ class TestCredentials:
             wait_until(lambda: "No such file" in witness.refusals[-1], "a refusal for want of the file")
             path.write_text("geheim")
             wait_until(lambda: connection.up, "the connection")
+
+
+class TestCertificates:
+    """Who has none, or one that is not accepted, is told so after the handshake: RFC 8446, section 4.4.2.4."""
+
+    @pytest.fixture
+    def guarded(self, tmp_path: Path) -> Iterator[SecureMosquitto]:
+        provisioned = Provisioned(tmp_path)
+        provisioned.add("device", "bbb1")
+        with SecureMosquitto(provisioned) as broker:
+            yield broker
+
+    def settings(self, broker: SecureMosquitto, protocol: str, **files: Path) -> MqttSettings:
+        ca = broker.provisioned.path / "ca" / "ca.pem"
+        return settings_for(broker.url, protocol=protocol, **{"ca": ca, **files})
+
+    @pytest.mark.parametrize("protocol", ["auto", "5", "3.1.1"])
+    def test_who_has_one_gets_in(self, guarded: SecureMosquitto, protocol: str) -> None:
+        bundle = guarded.provisioned.path / "devices" / "bbb1"
+        files = {"cert": bundle / "cert.pem", "key": bundle / "key.pem"}
+        with connected(self.settings(guarded, protocol, **files), Witness()) as connection:
+            assert up_of(connection).protocol == ("3.1.1" if protocol == "3.1.1" else "5")
+
+    @pytest.mark.parametrize("protocol", ["auto", "5", "3.1.1"])
+    def test_who_has_none_is_told_what_to_look_at(self, guarded: SecureMosquitto, protocol: str) -> None:
+        witness = Witness()
+        with connected(self.settings(guarded, protocol), witness):
+            wait_until(lambda: witness.refusals, "the refusal")
+        said = witness.refusals[0].replace(" (certificate required)", "")  # which mosquitto says now and then
+        assert said == (
+            f"127.0.0.1:{guarded.port}: the broker hung up: does it want a client's certificate (mqtt.cert, "
+            f"mqtt.key), or is this one ended, revoked, or of another authority?"
+        )
+
+    def test_a_broker_that_is_not_trusted_is_said_to_be_so(self, guarded: SecureMosquitto, tmp_path: Path) -> None:
+        other = Provisioned(tmp_path / "other")
+        witness = Witness()
+        with connected(self.settings(guarded, "5", ca=other.path / "ca" / "ca.pem"), witness):
+            wait_until(lambda: witness.refusals, "the refusal")
+        assert "certificate verify failed" in witness.refusals[0]
+
+    def test_without_tls_nothing_is_said_of_certificates(self) -> None:
+        witness = Witness()
+        with StubBroker("hang up") as broker, connected(settings_for(broker.url), witness):
+            wait_until(lambda: witness.refusals, "the refusal")
+        assert witness.refusals[0].endswith(": the broker hung up")
 
 
 class TestFallBack:

@@ -180,7 +180,7 @@ def test_a_connection_that_breaks_again_and_again_costs_nothing(mosquitto: Mosqu
 
 
 def test_what_the_broker_rejects_is_kept_and_goes_when_it_is_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("gateway.device.publisher.REJECTED_S", 0.3)
     acl = tmp_path / "acl"
@@ -188,6 +188,9 @@ def test_what_the_broker_rejects_is_kept_and_goes_when_it_is_allowed(
     with Mosquitto(tmp_path, settings={"acl_file": str(acl)}) as broker, sender_to(broker.url) as sender:
         sender.put(*range(100))
         wait_until(lambda: sender.publisher.rejection, "the rejection")
+        assert (
+            "broker: rejects t/ecg/batch: Not authorized; may this device write under its own name" in caplog.text
+        )
         assert sender.publisher.rejection == "Not authorized"
         assert sender.outbox.counters().records == 100
         acl.write_text("topic readwrite t/#\n")
