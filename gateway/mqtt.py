@@ -177,6 +177,8 @@ class Handlers:
 class Connection:
     """A connection to a broker that comes back by itself."""
 
+    client_class: type[paho.Client] = paho.Client
+
     def __init__(
         self,
         settings: MqttSettings,
@@ -326,7 +328,7 @@ class Connection:
             client.connect(self._settings.host, self._settings.port, self._settings.keepalive)
 
     def _make_client(self) -> paho.Client:
-        client = paho.Client(
+        client = self.client_class(
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
             protocol=self._protocol,

@@ -127,7 +127,7 @@ def test_what_is_pure_does_no_input_or_output(module: str) -> None:
 
 def test_paho_is_used_only_where_connections_are_kept_up() -> None:
     users = {module for module, names in MODULES.items() if any(within(name, "paho") for name in names)}
-    assert users == {"gateway.mqtt", "gateway.relay.loop_connection"}
+    assert users == {"gateway.mqtt", "gateway.relay.loop_client", "gateway.relay.loop_connection"}
 
 
 LEVEL = re.compile(r"/(stream|event|request)/|/(status|health|meta|batch|latest)(?![A-Za-z])")
