@@ -8,7 +8,7 @@ from importlib import import_module
 
 from tests.bench.report import Benchmark, machine, save
 
-TIMED = ("device", "latency", "drain")
+TIMED = ("device", "latency", "drain", "fanout", "stalled")
 """Benchmarks that take as long as they are told to: `benchmark(runs, seconds=…)`."""
 
 BENCHMARKS = {
@@ -17,7 +17,9 @@ BENCHMARKS = {
     "drain": "how fast the backlog of an outage goes, and what it does to live data",
     "chain": "the whole way of a sample: CPU on the device side, samples/s to a WebSocket subscriber",
     "polled": "a polled source at 1 kHz: lateness with and without SCHED_FIFO, CPU",
-    "fanout": "one stream to 100 subscribers: mosquitto, nats-server, picows, aiohttp, websockets",
+    "fanout": "one stream to 100 subscribers, beside mosquitto, nats-server, picows, aiohttp, websockets",
+    "idle": "memory of a connection, idle or active, beside the same servers",
+    "stalled": "one subscriber that stalls among ten that do not, beside the same servers and at every outlet",
     "history": "30 s of 1 kHz x 8 ch handed to a late joiner, from memory and from disk",
     "envelope": "100 viewers of the envelope of 200 kS/s, against raw delivery",
     "iio": "buffered IIO at 200 kS/s from a stand-in device: losses, CPU",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.peering import PEERS, peers_python
+from tests.bench.peering import SENDERS, peers_python
 from tests.bench.report import Report
 from tests.bench.rig import (
     CHANNELS,
@@ -175,5 +175,5 @@ def _notes(runs: int) -> list[str]:
         "Headwater numbers, stamps, keeps until PUBACK and accounts for each frame; `always` writes it first.",
         "LSL stamps each frame. LSL and mflow have no broker, no acknowledgement and nothing on disk: what their",
         "receiver misses is gone, and nobody says so. Lost: of what was sent since the receiver was there.",
-        f"Beside {', '.join(PEERS)}.",
+        f"Beside {', '.join(SENDERS)}.",
     ]

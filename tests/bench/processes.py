@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +12,6 @@ from typing import Self
 
 import psutil
 
-PEER_PACKAGES = ("aiohttp", "paho-mqtt", "picows", "uvloop", "websockets")
 START_S = 20.0
 
 
@@ -35,6 +33,11 @@ class Part:
     def memory_bytes(self) -> int:
         """Resident memory."""
         return int(self.about.memory_info().rss)
+
+    def own_memory_bytes(self) -> int:
+        """Its share of the memory that it is in: PSS, of which what others use too is only a part (proc(5))."""
+        rollup = Path(f"/proc/{self.about.pid}/smaps_rollup").read_text(encoding="ascii")
+        return 1024 * int(rollup.partition("\nPss:")[2].split()[0])
 
     def wait_for_port(self, port: int) -> None:
         """Return when the port listens; raises RuntimeError if it does not, or the process ended."""
@@ -63,23 +66,3 @@ class Part:
                 self._process.wait()
         if self._log is not None:
             self._log.close()
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def peers_python() -> str:
-    """The interpreter of an environment with the peers in it, made if it is not there."""
-    folder = Path("bench-results") / "peers"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        print("  installing the peers …", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PEER_PACKAGES], check=True)
-        (folder / "ready").touch()
-    return str(python)

@@ -1,11 +1,14 @@
-"""`python server.py KIND LOOP MQTT_PORT TOPIC PORT`: fan messages out to WebSockets, each library at its best.
+"""`python server.py KIND LOOP SOURCE_PORT TOPIC PORT [as-it-is]`: each library fans out to WebSockets at its best.
 
 bare: one frame made once, `transport.write` for each client, nothing else: no queue, no bound, no account.
+floor: the same without MQTT: the messages come by plain TCP, each after its length.
 """
 
 import asyncio
 import base64
+import contextlib
 import hashlib
+import socket
 import struct
 import sys
 from collections.abc import Callable
@@ -14,24 +17,50 @@ from typing import Any
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-KIND, LOOP, MQTT_PORT, TOPIC, PORT = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+KIND, LOOP, SOURCE_PORT, TOPIC, PORT = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+AS_IT_IS = "as-it-is" in sys.argv
+"""With the keep-alive that the library has on its own, which cuts off clients that do not answer."""
 
 
 def receive(take: Callable[[bytes], None]) -> None:
-    """Call `take` in the running loop with each payload: paho in a thread, one wake-up of the loop a message."""
+    """Call `take` with each payload; paho's network work is done by the loop, which is its cheapest way."""
     loop = asyncio.get_running_loop()
 
     def on_connect(client: paho.Client, *_: Any) -> None:
         client.subscribe(TOPIC, 1)
 
-    def on_message(_: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
-        loop.call_soon_threadsafe(take, bytes(message.payload))
+    def read() -> None:
+        client.loop_read()
+        if client.want_write():
+            client.loop_write()
+
+    def look_after() -> None:
+        client.loop_misc()
+        loop.call_later(1, look_after)
 
     client = paho.Client(CallbackAPIVersion.VERSION2)
     client.on_connect = on_connect
-    client.on_message = on_message
-    client.connect("127.0.0.1", MQTT_PORT)
-    client.loop_start()
+    client.on_message = lambda _, __, message: take(bytes(message.payload))
+    client.connect("127.0.0.1", SOURCE_PORT)
+    connected = client.socket()
+    assert isinstance(connected, socket.socket)
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    loop.add_reader(connected.fileno(), read)
+    look_after()
+
+
+class Source(asyncio.Protocol):
+    """Messages by plain TCP, each after its length."""
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        self._take = take
+        self._buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= 4 and len(self._buffer) >= (end := 4 + int.from_bytes(self._buffer[:4], "big")):
+            self._take(self._buffer[4:end])
+            self._buffer = self._buffer[end:]
 
 
 def frame(payload: bytes) -> bytes:
@@ -40,6 +69,16 @@ def frame(payload: bytes) -> bytes:
 
 
 async def bare() -> None:
+    receive(await writer())
+
+
+async def floor() -> None:
+    take = await writer()
+    await asyncio.get_running_loop().create_server(lambda: Source(take), "127.0.0.1", SOURCE_PORT)
+
+
+async def writer() -> Callable[[bytes], None]:
+    """The bare writer's server, and what sends a payload to its clients."""
     transports: list[asyncio.Transport] = []
 
     class Client(asyncio.Protocol):
@@ -47,6 +86,8 @@ async def bare() -> None:
             self.transport = transport
 
         def data_received(self, data: bytes) -> None:
+            if self.transport in transports:
+                return  # a pong
             key = data.split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
             digest = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
             self.transport.write(
@@ -55,34 +96,40 @@ async def bare() -> None:
             )
             transports.append(self.transport)
 
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self.transport in transports:
+                transports.remove(self.transport)
+
     def take(payload: bytes) -> None:
         wire = frame(payload)
         for transport in transports:
             transport.write(wire)
 
     await asyncio.get_running_loop().create_server(Client, "127.0.0.1", PORT)
-    receive(take)
+    return take
 
 
 async def aiohttp_server() -> None:
     from aiohttp import web
 
-    sockets: list[web.WebSocketResponse] = []
+    clients: list[web.WebSocketResponse] = []
     sending: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def live(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(compress=False)
-        await socket.prepare(request)
-        sockets.append(socket)
-        async for _ in socket:
+        client = web.WebSocketResponse(compress=False)
+        await client.prepare(request)
+        clients.append(client)
+        async for _ in client:
             pass
-        return socket
+        clients.remove(client)
+        return client
 
     async def send() -> None:
         while True:
             payload = await sending.get()
-            for socket in sockets:
-                await socket.send_bytes(payload)
+            for client in tuple(clients):
+                with contextlib.suppress(ConnectionError):
+                    await client.send_bytes(payload)
 
     application = web.Application()
     application.router.add_get("/api/v1/live", live)
@@ -101,8 +148,10 @@ async def websockets_server() -> None:
     async def live(connection: ServerConnection) -> None:
         connections.add(connection)
         await connection.wait_closed()
+        connections.discard(connection)
 
-    await serve(live, "127.0.0.1", PORT, compression=None).__aenter__()
+    pings = 20 if AS_IT_IS else None
+    await serve(live, "127.0.0.1", PORT, compression=None, ping_interval=pings).__aenter__()
     receive(lambda payload: broadcast(connections, payload))
 
 
@@ -115,6 +164,9 @@ async def picows_server() -> None:
         def on_ws_connected(self, transport: picows.WSTransport) -> None:
             transports.append(transport)
 
+        def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
+            transports.remove(transport)
+
     def take(payload: bytes) -> None:
         for transport in transports:
             transport.send(picows.WSMsgType.BINARY, payload)
@@ -123,7 +175,13 @@ async def picows_server() -> None:
     receive(take)
 
 
-SERVERS = {"bare": bare, "aiohttp": aiohttp_server, "websockets": websockets_server, "picows": picows_server}
+SERVERS = {
+    "bare": bare,
+    "floor": floor,
+    "aiohttp": aiohttp_server,
+    "websockets": websockets_server,
+    "picows": picows_server,
+}
 
 
 async def main() -> None:
