@@ -63,7 +63,8 @@ def benchmark(runs: int, *, seconds: float = SECONDS) -> Report:
         "their loop (headwater reads a PUBLISH itself); mosquitto and nats-server get them from the publisher,",
         "without a hop between.",
         "bare: one frame made once and transport.write for each client, and nothing else; floor: without MQTT.",
-        "Only headwater decodes, accounts for frames and has a bound for each subscriber.",
+        "Only headwater takes messages apart, accounts for frames, keeps them in memory and on disk, and has a",
+        "bound for each subscriber; its configuration is the default.",
         *([] if len(subjects) == len(SUBJECTS) else [MISSING]),
     ]
     return report

@@ -91,6 +91,12 @@ def _one(client: socket.socket) -> bytes:
     return byte
 
 
+def answer_to(data: bytes) -> bytes:
+    """The pong to a WebSocket ping of four bytes, if there may be one in the data."""
+    at = data.find(b"\x89\x04")
+    return _masked(PONG, data[at + 2 : at + 6]) if at >= 0 else b""
+
+
 PONG = 10
 FLAVOURS = {
     "websocket": Flavour(_websocket, _masked(PONG, b"")),

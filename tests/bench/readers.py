@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 
-from tests.bench.greetings import FLAVOURS, Flavour
+from tests.bench.greetings import FLAVOURS, Flavour, answer_to
 from tests.bench.publishers import MARK, TIME_AT
 
 SETTLE_S = 0.5
@@ -27,6 +27,7 @@ class Clients:
 
     def __init__(self, flavour: Flavour, port: int, topic: str, count: int, size: int) -> None:
         self._alive = flavour.alive
+        self._pings = flavour is FLAVOURS["websocket"]
         self._alive_s = time.monotonic()
         self._size = size - 1
         """Of a message from its mark on."""
@@ -92,6 +93,8 @@ class Clients:
             self._poll.unregister(handle)
             return
         now = time.time_ns()
+        if self._pings and (answer := answer_to(data)):
+            self._sockets[handle].send(answer)
         data = self._rest[handle] + data
         at, count, done = data.find(MARK), 0, 0
         while 0 <= at <= len(data) - self._size:

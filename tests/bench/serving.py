@@ -13,11 +13,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from tests.bench.peering import peers_python
 from tests.bench.processes import Part
 from tests.bench.publishers import STREAM, TOPIC, MqttPublisher, NatsPublisher, Publisher, SocketPublisher
 from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +71,30 @@ MISSING = "nats-server is not installed here; on Debian: apt-get install nats-se
 
 @contextmanager
 def serving(
-    subject: Subject, frames: int, *settings: str, outlet: str | None = None, as_it_is: bool = False
+    subject: Subject,
+    frames: int,
+    *settings: str,
+    outlet: str | None = None,
+    as_it_is: bool = False,
+    publisher: type[MqttPublisher] | None = None,
 ) -> Iterator[Served]:
     """The server of a subject, to be given messages of so many frames.
 
-    `settings` are ours alone, `key=value`; `as_it_is` leaves a library the keep-alive that it has on its own.
+    `settings`, `key=value`, and `outlet` are ours alone; `as_it_is` leaves a library the keep-alive that it has on
+    its own; `publisher` is who publishes to MQTT, if not the usual one.
     """
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         source, port = free_port(), free_port()
         if subject.kind == "nats":
             server = stack.enter_context(_nats(Path(folder), source, port))
-            publisher: Publisher = NatsPublisher(frames)
+            publishing: Publisher = NatsPublisher(frames)
         elif subject.kind == "floor":
             server = stack.enter_context(_peer(subject, source, port, as_it_is))
-            publisher = SocketPublisher(frames)
+            publishing = SocketPublisher(frames)
         else:
             broker = stack.enter_context(_mosquitto(Path(folder), source, port, subject.flavour))
             broker.wait_for_port(source)
-            publisher = MqttPublisher(frames)
+            publishing = (publisher or MqttPublisher)(frames)
             if subject.kind == "mosquitto":
                 server = broker
             elif subject.kind == "headwater":
@@ -98,10 +107,12 @@ def serving(
             port = source
         server.wait_for_port(source if subject.kind in ("nats", "floor") else port)
         server.wait_for_port(port)
-        publisher.connect(source)
-        stack.callback(publisher.close)
+        if subject.kind == "headwater":
+            wait_until(lambda: _hears(port), "the relay's connection to its broker")
+        publishing.connect(source)
+        stack.callback(publishing.close)
         topic = {"mqtt": TOPIC, "mqtt-websocket": TOPIC, "websocket": STREAM}
-        yield Served(subject, server, publisher, port, topic.get(subject.flavour, NatsPublisher.SUBJECT))
+        yield Served(subject, server, publishing, port, topic.get(subject.flavour, NatsPublisher.SUBJECT))
 
 
 def _mosquitto(folder: Path, source: int, port: int, flavour: str) -> Part:
@@ -126,7 +137,8 @@ def _relay_config(folder: Path, source: int, port: int, loop: str, outlet: str |
     config = folder / "relay.toml"
     config.write_text(
         f'[relay]\nlisten = "127.0.0.1:{port}"\nloop = "{loop}"\n'
-        f'[mqtt]\nurl = "mqtt://127.0.0.1:{source}"\n{outlet or ""}',
+        f'[mqtt]\nurl = "mqtt://127.0.0.1:{source}"\n'
+        f'[history]\ndirectory = "{folder / "history"}"\n{outlet or ""}',
         encoding="utf-8",
     )
     return config
@@ -134,6 +146,14 @@ def _relay_config(folder: Path, source: int, port: int, loop: str, outlet: str |
 
 def _headwater(config: Path, settings: list[str]) -> Part:
     return Part(sys.executable, "-m", "gateway", "relay", str(config), *settings)
+
+
+def _hears(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except HTTPError:
+        return False
 
 
 def _peer(subject: Subject, source: int, port: int, as_it_is: bool) -> Part:
