@@ -13,14 +13,14 @@ from tests.bench.serving import Served
 
 
 class Audience:
-    """So many clients of a server, connected while the block lasts."""
+    """So many clients of a server, connected while the block lasts; they get its stream, or another topic."""
 
-    def __init__(self, served: Served, count: int, frames: int) -> None:
+    def __init__(self, served: Served, count: int, frames: int, topic: str | None = None) -> None:
         self._name = served.subject.name
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.bench.readers", served.subject.flavour, str(served.port)),
-                *(served.topic, str(count), str(len(message(0, frames)))),
+                *(topic or served.topic, str(count), str(len(message(0, frames)))),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

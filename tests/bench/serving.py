@@ -61,6 +61,16 @@ class Served:
     topic: str
 
 
+def topic_of(subject: Subject, stream: str) -> str:
+    """What a client asks for to get the stream."""
+    match subject.flavour:
+        case "websocket":
+            return stream
+        case "nats" | "nats-websocket":
+            return NatsPublisher.SUBJECT if stream == STREAM else stream.replace("/", ".")
+    return TOPIC.replace(STREAM.replace("/", "/stream/"), stream.replace("/", "/stream/"))
+
+
 def available(subject: Subject) -> bool:
     """Whether the server is installed here."""
     return subject.kind != "nats" or shutil.which("nats-server") is not None
@@ -111,8 +121,7 @@ def serving(
             wait_until(lambda: _hears(port), "the relay's connection to its broker")
         publishing.connect(source)
         stack.callback(publishing.close)
-        topic = {"mqtt": TOPIC, "mqtt-websocket": TOPIC, "websocket": STREAM}
-        yield Served(subject, server, publishing, port, topic.get(subject.flavour, NatsPublisher.SUBJECT))
+        yield Served(subject, server, publishing, port, topic_of(subject, STREAM))
 
 
 def _mosquitto(folder: Path, source: int, port: int, flavour: str) -> Part:

@@ -18,6 +18,8 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 KIND, LOOP, SOURCE_PORT, TOPIC, PORT = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+IDLE = "stream=bench/idle"
+"""In the path of clients that get nothing."""
 AS_IT_IS = "as-it-is" in sys.argv
 """With the keep-alive that the library has on its own, which cuts off clients that do not answer."""
 
@@ -86,7 +88,7 @@ async def writer() -> Callable[[bytes], None]:
             self.transport = transport
 
         def data_received(self, data: bytes) -> None:
-            if self.transport in transports:
+            if b"Sec-WebSocket-Key: " not in data:
                 return  # a pong
             key = data.split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
             digest = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
@@ -94,7 +96,8 @@ async def writer() -> Callable[[bytes], None]:
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 b"Sec-WebSocket-Accept: " + digest + b"\r\n\r\n"
             )
-            transports.append(self.transport)
+            if IDLE not in data.decode():
+                transports.append(self.transport)
 
         def connection_lost(self, exc: Exception | None) -> None:
             if self.transport in transports:
@@ -118,10 +121,12 @@ async def aiohttp_server() -> None:
     async def live(request: web.Request) -> web.WebSocketResponse:
         client = web.WebSocketResponse(compress=False)
         await client.prepare(request)
-        clients.append(client)
+        if IDLE not in str(request.rel_url):
+            clients.append(client)
         async for _ in client:
             pass
-        clients.remove(client)
+        if client in clients:
+            clients.remove(client)
         return client
 
     async def send() -> None:
@@ -146,7 +151,8 @@ async def websockets_server() -> None:
     connections: set[ServerConnection] = set()
 
     async def live(connection: ServerConnection) -> None:
-        connections.add(connection)
+        if connection.request is not None and IDLE not in connection.request.path:
+            connections.add(connection)
         await connection.wait_closed()
         connections.discard(connection)
 
@@ -161,17 +167,23 @@ async def picows_server() -> None:
     transports: list[picows.WSTransport] = []
 
     class Client(picows.WSListener):  # type: ignore[misc]
+        def __init__(self, request: picows.WSUpgradeRequest) -> None:
+            super().__init__()
+            self.idle = IDLE.encode() in request.path
+
         def on_ws_connected(self, transport: picows.WSTransport) -> None:
-            transports.append(transport)
+            if not self.idle:
+                transports.append(transport)
 
         def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
-            transports.remove(transport)
+            if transport in transports:
+                transports.remove(transport)
 
     def take(payload: bytes) -> None:
         for transport in transports:
             transport.send(picows.WSMsgType.BINARY, payload)
 
-    await picows.ws_create_server(lambda _: Client(), "127.0.0.1", PORT)
+    await picows.ws_create_server(Client, "127.0.0.1", PORT)
     receive(take)
 
 
