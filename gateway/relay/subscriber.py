@@ -113,8 +113,10 @@ class Subscriber:
 
     def resume(self) -> None:
         """The sink takes more."""
+        was_ready = self.ready
         self._taking = True
         self.pump()
+        self._changed(was_ready)
 
     def begin(self, replay: Replay) -> None:
         """Read the history first; `pump` starts it."""

@@ -172,6 +172,17 @@ def test_what_does_not_fit_is_lost_from_the_oldest_on_and_declared_before_the_ne
     assert reader.subscriber.lost_frames == 70
 
 
+def test_who_stalls_at_the_very_last_that_waited_is_written_to_again_when_there_is_room() -> None:
+    hub = Hub()
+    reader = Reader(hub, room=0)
+    publish(hub, data(0))
+    reader.give(1)
+    assert reader.take() == ["data 1:0-1"]
+    reader.give(9)
+    publish(hub, data(1))
+    assert reader.take() == ["data 1:1-2"]
+
+
 def test_losses_in_two_stalls_are_two_gaps() -> None:
     hub = Hub()
     reader = Reader(hub, room=0)
@@ -412,6 +423,10 @@ class Fanout(RuleBasedStateMachine):
     @invariant()
     def nothing_grows_beyond_its_bound(self) -> None:
         assert all(one.subscriber.queued_bytes <= one.bound for one, _, _ in self.readers)
+
+    @invariant()
+    def nothing_waits_for_who_takes_more(self) -> None:
+        assert not any(one.sink.room and one.subscriber.queued for one, _, _ in self.readers)
 
     def teardown(self) -> None:
         for one, joined, _ in self.readers:
