@@ -19,6 +19,8 @@ CLOSE_S = 1.0
 """How long a client may take to read the last bytes and close."""
 TLS_HIGH_BYTES = 64 << 10
 """How much may wait in a TLS transport, which is not written to past it."""
+UNSENT_BYTES = 128 << 10
+"""How much may wait in the kernel beyond what is on its way; it would hold megabytes, all older than any gap."""
 KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
 """A peer that vanished without a word is noticed after two minutes."""
 
@@ -90,13 +92,11 @@ class Pipe(asyncio.Protocol):
 
 def _handle_of(transport: asyncio.Transport) -> int | None:
     """The socket's file descriptor, if what is written to it needs no more work on the way."""
-    if transport.get_extra_info("sslcontext") is not None:
-        return None
     handle = transport.get_extra_info("socket")
     if handle is None:
         return None
     handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if handle.family in (socket.AF_INET, socket.AF_INET6):
-        for option, seconds in KEEPALIVE.items():
-            handle.setsockopt(socket.IPPROTO_TCP, option, seconds)
-    return int(handle.fileno())
+        for option, value in {**KEEPALIVE, socket.TCP_NOTSENT_LOWAT: UNSENT_BYTES}.items():
+            handle.setsockopt(socket.IPPROTO_TCP, option, value)
+    return int(handle.fileno()) if transport.get_extra_info("sslcontext") is None else None
