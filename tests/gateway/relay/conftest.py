@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,12 +23,18 @@ QUEUE_BYTES = 256 << 10
 SUBSCRIPTIONS = len(Topics().everything_for_relay())
 
 
-def config_for(broker: Mosquitto, port: int, history: Mapping[str, Any] | None = None) -> RelayConfig:
+def config_for(
+    broker: Mosquitto,
+    port: int,
+    history: Mapping[str, Any] | None = None,
+    outlet: Sequence[Mapping[str, Any]] = (),
+) -> RelayConfig:
     """A relay from that broker to that port, with a small queue for each subscriber; no disk unless it is told."""
     content = {
         "relay": {"listen": f"127.0.0.1:{port}", "queue": QUEUE_BYTES},
         "mqtt": {"url": broker.url},
         "history": history or {"disk": 0},
+        "outlet": list(outlet),
     }
     return load_mapping(RelayConfig, content, "test")
 
@@ -126,10 +132,15 @@ def device(mosquitto: Mosquitto) -> Iterator[Peer]:
 
 
 @asynccontextmanager
-async def relay_at(broker: Mosquitto, history: Mapping[str, Any] | None = None) -> AsyncIterator[Relay]:
+async def relay_at(
+    broker: Mosquitto, history: Mapping[str, Any] | None = None, outlet: Sequence[Mapping[str, Any]] = ()
+) -> AsyncIterator[Relay]:
     """A relay that runs, and may not be connected yet."""
     port = free_port()
-    async with RelayService(config_for(broker, port, history)) as service, aiohttp.ClientSession() as session:
+    async with (
+        RelayService(config_for(broker, port, history, outlet)) as service,
+        aiohttp.ClientSession() as session,
+    ):
         yield Relay(service, session, port)
 
 
