@@ -13,11 +13,14 @@ import socket
 import struct
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.bench.greetings import FLAVOURS, Flavour, answer_to
 from tests.bench.publishers import MARK, TIME_AT
 
 SETTLE_S = 0.5
+AT_A_TIME = 20
+"""How many clients connect at the same time."""
 ALIVE_S = 15.0
 """How often a client says that it is there."""
 
@@ -36,13 +39,11 @@ class Clients:
         self._rest: dict[int, bytes] = {}
         self.counts: dict[int, int] = {}
         self.latencies: list[int] = []
-        for _ in range(count):
-            client = socket.create_connection(("127.0.0.1", port))
-            flavour.greet(client, topic)
-            client.setblocking(False)
-            handle = client.fileno()
-            self._sockets[handle], self._rest[handle] = client, b""
-            self._poll.register(handle, select.EPOLLIN)
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            for client in pool.map(lambda _: _connected(flavour, port, topic), range(count)):
+                handle = client.fileno()
+                self._sockets[handle], self._rest[handle] = client, b""
+                self._poll.register(handle, select.EPOLLIN)
         self.begin()
 
     def begin(self) -> None:
@@ -116,6 +117,13 @@ class Clients:
                 client.send(self._alive)
             except OSError:
                 continue  # its end is noticed by what it does not read
+
+
+def _connected(flavour: Flavour, port: int, topic: str) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", port))
+    flavour.greet(client, topic)
+    client.setblocking(False)
+    return client
 
 
 def main() -> None:
