@@ -162,7 +162,11 @@ def allowed_origin(headers: Mapping[str, str], origins: Sequence[str]) -> bool:
     origin = headers.get("Origin")
     if origin is None or origin in origins:
         return True
-    return origin != "null" and urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
+    try:
+        own = urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
+    except ValueError:  # such as http://[
+        return False
+    return own and origin != "null"
 
 
 def _public_key(path: Path) -> tuple[Any, str]:

@@ -17,6 +17,8 @@ GRANT = web.RequestKey("grant", Grant)
 OPEN = ("/healthz", "/readyz", "/api/v1/session", "/api/v1/openapi.json")
 """What needs no token, beside the page itself; a WebSocket may bring it later."""
 LIVE = "/api/v1/live"
+PATH_BYTES = 255
+"""The longest path, which is also the longest name of a file: aiohttp fails at longer ones."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
@@ -38,7 +40,9 @@ class Guard:
 
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let the request pass, or answer 401 or 403."""
+        """Let the request pass, or answer 401, 403 or 414."""
+        if len(request.path.encode(errors="replace")) > PATH_BYTES:
+            raise web.HTTPRequestURITooLong(text=f"A path may have {PATH_BYTES} bytes.\n")
         if not self._auth.wanted and not self._own_host(request.headers):
             raise web.HTTPForbidden(text="The Host is not one of this relay's; relay.origins names more.\n")
         if not allowed_origin(request.headers, self._origins):
@@ -67,14 +71,11 @@ class Guard:
 
     def _own_host(self, headers: Mapping[str, str]) -> bool:
         """Against pages whose name was made to point here: an address is nobody's name."""
-        host = urlsplit(f"//{headers.get('Host', '')}").hostname or ""
-        if host in self._hosts:
-            return True
         try:
-            ipaddress.ip_address(host)
+            host = urlsplit(f"//{headers.get('Host', '')}").hostname or ""
+            return host in self._hosts or bool(ipaddress.ip_address(host))
         except ValueError:
             return False
-        return True
 
 
 def granted(request: web.Request, stream: str) -> Grant:

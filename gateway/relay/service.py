@@ -16,6 +16,7 @@ from gateway.config import RelayConfig, SourceSettings
 from gateway.errors import ConfigError, HeadwaterError
 from gateway.relay.core import Core
 from gateway.relay.front import FrontDoor
+from gateway.relay.http_log import http_log
 from gateway.relay.ingest import Ingest, Source
 from gateway.relay.listening import listen
 from gateway.relay.outlets import FEED_OUTLETS, HTTP_OUTLETS, FeedOutlet
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 PAGE = Path(__file__).parent / "web" / "dist"
 SHUTDOWN_S = 1.0
+KEEPALIVE_S = 60.0
+"""How long a connection may be idle between two requests; aiohttp's own is an hour."""
 HISTORY_KEY = "history.directory"
 
 
@@ -49,7 +52,13 @@ class RelayService:
         if self._directory is not None:
             self._undo.enter_context(held(made(self._directory, HISTORY_KEY), HISTORY_KEY, "relay"))
         await self._open_history()
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self._runner = web.AppRunner(
+            self._application(),
+            access_log=None,
+            logger=http_log(),
+            shutdown_timeout=SHUTDOWN_S,
+            keepalive_timeout=KEEPALIVE_S,
+        )
         await self._runner.setup()
         self._ingest = self._make_ingest()
         try:

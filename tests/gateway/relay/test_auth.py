@@ -196,6 +196,8 @@ def test_a_pattern_is_two_names_with_stars_or_refused(text: str) -> None:
         ({"Origin": "http://127.0.0.1:9999", "Host": "127.0.0.1:8080"}, False),
         ({"Origin": "null", "Host": "null"}, False),
         ({"Origin": "null"}, False),
+        ({"Origin": "http://["}, False),
+        ({"Origin": "http://[", "Host": "["}, False),
     ],
 )
 def test_pages_of_elsewhere_are_refused(headers: dict[str, str], allowed: bool) -> None:
