@@ -18,6 +18,8 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455, section 1.3."""
 CONTROL_BYTES = 125
 """The longest control frame: section 5.5."""
+FRAGMENTS = 1000
+"""How many frames a message may come in."""
 MASKED = 0x80
 FINAL = 0x80
 
@@ -114,6 +116,8 @@ class FrameReader:
         self._limit = limit
         self._buffer = bytearray()
         self._fragments = bytearray()
+        self._count = 0
+        """Of fragments."""
         self._opcode: Opcode | None = None
 
     def feed(self, data: bytes) -> Iterator[Incoming]:
@@ -172,10 +176,13 @@ class FrameReader:
         if self._opcode is None:
             self._opcode = opcode
         self._fragments += payload
+        self._count += 1
+        if self._count > FRAGMENTS:
+            raise WebSocketError(Close.TOO_BIG, f"a message may have {FRAGMENTS} frames")
         if not final:
             return None
         message = Incoming(self._opcode, bytes(self._fragments))
-        self._fragments, self._opcode = bytearray(), None
+        self._fragments, self._count, self._opcode = bytearray(), 0, None
         return message
 
 

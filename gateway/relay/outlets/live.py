@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from aiohttp import web
 from boards.errors import BadOption
 from gateway import __version__
 from gateway.relay.auth import AuthError, Grant
+from gateway.relay.budget import Budget
 from gateway.relay.client import Client
 from gateway.relay.core import Core
 from gateway.relay.delivery import Delivery
@@ -40,6 +41,8 @@ from gateway.relay.wish import Wish, wish_of
 PROTOCOL_VERSION = 1
 CONTROL_BYTES = 16 << 10
 """The longest control message taken."""
+COMMANDS_AT_ONCE, COMMANDS_PER_S = 500, 100.0
+"""How many messages of a client are taken; what is more waits at the client, and the others do not notice."""
 PING_S = 30.0
 """A client that says nothing for so long is asked whether it is there."""
 SILENCE_S = 120.0
@@ -71,6 +74,8 @@ class Viewer(Client):
     def __init__(self, transport: asyncio.Transport, core: Core, grant: Grant | None) -> None:
         super().__init__(transport, core, binary, grant)
         self._reader = FrameReader(CONTROL_BYTES)
+        self._incoming: Iterator[Incoming] = iter(())
+        self._budget = Budget(COMMANDS_AT_ONCE, COMMANDS_PER_S, self._loop.time())
         self._heard = self._loop.time()
         self._finding: asyncio.Task[None] | None = None
         if grant is None:
@@ -162,12 +167,27 @@ class Viewer(Client):
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
+        self._incoming = self._reader.feed(data)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Do what was asked, as far as the client's budget goes; the rest waits, and what follows is not read."""
         try:
-            for message in self._reader.feed(data):
+            while not (wait_s := self._budget.wait_s(self._loop.time())):
+                message = next(self._incoming, None)
+                if message is None or self._transport.is_closing():
+                    break
                 self._take(message)
         except WebSocketError as error:
             self.reason = "protocol"
             self.close(close_frame(error.code, str(error)))
+        if self._transport.is_closing():
+            return
+        if wait_s:
+            self._transport.pause_reading()
+            self._loop.call_later(wait_s, self._listen)
+        else:
+            self._transport.resume_reading()
 
     def _take(self, message: Incoming) -> None:
         match message.opcode:

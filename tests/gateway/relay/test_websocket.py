@@ -133,6 +133,7 @@ def test_any_bytes_are_messages_or_one_documented_error(data: bytes, cut: int) -
         (masked(1, b"x" * 201), Close.TOO_BIG),
         (masked(1, b"x" * 150, final=False) + masked(0, b"x" * 51), Close.TOO_BIG),
         (struct.pack("!BBQ", 0x81, 0xFF, 1 << 62), Close.TOO_BIG),
+        (masked(1, b"", final=False) + masked(0, b"", final=False) * 1000, Close.TOO_BIG),
         (b"\x81\x05Hello", Close.PROTOCOL_ERROR),
         (masked(0, b"x"), Close.PROTOCOL_ERROR),
         (masked(1, b"x", final=False) + masked(1, b"x"), Close.PROTOCOL_ERROR),
