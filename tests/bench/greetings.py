@@ -101,6 +101,7 @@ PONG = 10
 FLAVOURS = {
     "websocket": Flavour(_websocket, _masked(PONG, b"")),
     "http": Flavour(_http),
+    "tcp": Flavour(lambda _, __: None),
     "mqtt": Flavour(_mqtt),
     "mqtt-websocket": Flavour(_mqtt_websocket, _masked(PONG, b"")),
     "nats": Flavour(_nats, b"PONG\r\n"),

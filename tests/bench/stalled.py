@@ -40,7 +40,12 @@ TEXT_RATE, TEXT_FRAMES = 100, 100
 COLUMNS = ("grew MiB", "healthy %", "p99 ms", "came %", "declared %", "silent %", "behind s", "cut off")
 SMALL_HISTORY = ("history.disk=0", "history.memory_bytes=1MiB")
 """So that what the relay keeps for others is not counted."""
-ZMQ = f'[[outlet]]\ntype = "zmq"\nbind = "{{address}}"\nmode = "push"\nstream = "{STREAM}"\n'
+OUTLET = f'[[outlet]]\nstream = "{STREAM}"\n'
+OUTLETS = {
+    "zmq": OUTLET + 'type = "zmq"\nmode = "push"\nbind = "tcp://127.0.0.1:{port}"\n',
+    "tcp": OUTLET + 'type = "tcp"\nformat = "cbor"\nlisten = "127.0.0.1:{port}"\n',
+}
+"""By the way in which they talk; they have a port of their own."""
 PUBLIC = f"/api/v1/streams/{STREAM}/live?format="
 
 
@@ -56,8 +61,6 @@ class Stall:
     topic: str | None = None
     rate: int = RATE
     frames: int = FRAMES
-    zmq: bool = False
-    """Whether it reads from a ZeroMQ outlet."""
     events: bool = False
     """Whether it reads events, one with each message."""
 
@@ -68,7 +71,8 @@ OURS = (
     Stall("headwater, HTTP CSV", HEADWATER_UVLOOP, "http-csv", "http", f"{PUBLIC}csv", TEXT_RATE, TEXT_FRAMES),
     Stall("headwater, NDJSON", HEADWATER_UVLOOP, "http-ndjson", "http", f"{PUBLIC}ndjson", TEXT_RATE, TEXT_FRAMES),
     Stall("headwater, events", HEADWATER_UVLOOP, "http-events", "http", "/api/v1/events", events=True),
-    Stall("headwater, ZeroMQ PUSH", HEADWATER_UVLOOP, "mflow", zmq=True),
+    Stall("headwater, TCP CBOR", HEADWATER_UVLOOP, "tcp-cbor", "tcp"),
+    Stall("headwater, ZeroMQ PUSH", HEADWATER_UVLOOP, "mflow", "zmq"),
 )
 PEERS = tuple(Stall(subject.name, subject, subject.flavour) for subject in (BARE_UVLOOP, *OUTER))
 
@@ -142,28 +146,26 @@ class EventPublisher(MqttPublisher):
 
 def _run(stall: Stall, seconds: float) -> Mapping[str, float]:
     with ExitStack() as stack:
-        address = f"tcp://127.0.0.1:{free_port()}"
+        port, flavour = free_port(), stall.flavour or stall.subject.flavour
         served = stack.enter_context(
             serving(
                 stall.subject,
                 stall.frames,
                 *(SMALL_HISTORY if stall.subject is HEADWATER_UVLOOP else ()),
-                outlet=ZMQ.format(address=address) if stall.zmq else None,
+                outlet=OUTLETS[flavour].format(port=port) if flavour in OUTLETS else None,
                 as_it_is=True,
                 publisher=EventPublisher if stall.events else None,
             )
         )
         audience = stack.enter_context(Audience(served, HEALTHY, stall.frames))
-        if not stall.zmq:
+        straggler: Straggler
+        if flavour == "zmq":
+            straggler = ZmqStraggler(f"tcp://127.0.0.1:{port}")
+        else:
             served.publisher.run(stall.rate, WARM_S)
             time.sleep(0.5)
-        straggler: Straggler = (
-            ZmqStraggler(address)
-            if stall.zmq
-            else SocketStraggler(
-                stall.flavour or stall.subject.flavour, served.port, stall.topic or served.topic, stall.reading
-            )
-        )
+            where = port if flavour in OUTLETS else served.port
+            straggler = SocketStraggler(flavour, where, stall.topic or served.topic, stall.reading)
         stack.callback(straggler.close)
         time.sleep(0.5)
         return _measured(stall, served, audience, straggler, seconds)

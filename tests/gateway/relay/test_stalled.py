@@ -12,13 +12,14 @@ import termios
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 import zmq
 
 from gateway.codec import CODECS
 from gateway.relay.client import Client
+from gateway.relay.outlets.zmq import ZmqOutlet
 from gateway.relay.pipe import UNSENT_BYTES
 from gateway.relay.subscriber import CHUNK_BYTES
 from gateway.topics import Topics
@@ -67,6 +68,8 @@ OUTLETS = (
     Outlet("http-csv", 1000, 30_000, f"{LIVE}csv"),
     Outlet("http-ndjson", 500, 40_000, f"{LIVE}ndjson"),
     Outlet("http-events", 10, 16_384, "/api/v1/events"),
+    Outlet("tcp-cbor", 8192, 16_384, flavour="tcp"),
+    Outlet("tcp-ndjson", 500, 40_000, flavour="tcp"),
     Outlet("zmq", 8192, 16_384),
 )
 
@@ -123,21 +126,22 @@ class ZmqStraggler:
 
 
 @asynccontextmanager
-async def stalled_at(outlet: Outlet, relay: Relay, address: str) -> AsyncIterator[Straggler]:
-    """Somebody who has subscribed and reads nothing."""
+async def stalled_at(outlet: Outlet, relay: Relay, port: int) -> AsyncIterator[Straggler]:
+    """Somebody who has subscribed and reads nothing; `port` is that of an outlet that has its own."""
     if outlet.name == "zmq":
         context = zmq.Context()
         pull: zmq.Socket[bytes] = context.socket(zmq.PULL)
         pull.setsockopt(zmq.RCVBUF, RECEIVE_BYTES)
         pull.setsockopt(zmq.RCVHWM, 1)
-        pull.connect(address)
+        pull.connect(f"tcp://127.0.0.1:{port}")
         yield ZmqStraggler(pull)
         context.destroy(0)
         return
     before = len(relay.service._core.clients)
     with socket.socket() as connected:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-        connected.connect(("127.0.0.1", int(relay.url.rpartition(":")[2])))
+        own = outlet.flavour == "tcp"
+        connected.connect(("127.0.0.1", port if own else int(relay.url.rpartition(":")[2])))
         await asyncio.to_thread(FLAVOURS[outlet.flavour].greet, connected, outlet.topic)
         connected.setblocking(False)
         await eventually(lambda: len(relay.service._core.clients) == before + 1, "the one that stalls")
@@ -145,10 +149,15 @@ async def stalled_at(outlet: Outlet, relay: Relay, address: str) -> AsyncIterato
 
 
 @asynccontextmanager
-async def relay_with(mosquitto: Mosquitto, address: str) -> AsyncIterator[Relay]:
-    """A relay that knows the stream, and has a ZeroMQ outlet."""
-    push = {"type": "zmq", "bind": address, "stream": STREAM, "mode": "push"}
-    async with relay_at(mosquitto, outlet=[push]) as relay:
+async def relay_with(mosquitto: Mosquitto, outlet: Outlet, port: int) -> AsyncIterator[Relay]:
+    """A relay with the outlet."""
+    own: dict[str, dict[str, Any]] = {
+        "zmq": {"type": "zmq", "bind": f"tcp://127.0.0.1:{port}", "mode": "push"},
+        "tcp-cbor": {"type": "tcp", "listen": f"127.0.0.1:{port}", "format": "cbor"},
+        "tcp-ndjson": {"type": "tcp", "listen": f"127.0.0.1:{port}", "format": "ndjson"},
+    }
+    tables = [{"stream": STREAM, **own[outlet.name]}] if outlet.name in own else []
+    async with relay_at(mosquitto, outlet=tables) as relay:
         await eventually(lambda: mosquitto.log.count("Sending SUBACK") == SUBSCRIPTIONS, "its subscriptions")
         yield relay
 
@@ -176,7 +185,8 @@ class Sender:
 def held_bytes(relay: Relay, outlet: Outlet) -> int:
     """The most that is held for anybody: in the queue, on the way to the socket, and in the kernel."""
     if outlet.name == "zmq":
-        (zmq_outlet,) = relay.service._zmq
+        (zmq_outlet,) = relay.service._outlets
+        assert isinstance(zmq_outlet, ZmqOutlet)
         return zmq_outlet.subscriber.queued_bytes + len(zmq_outlet._held)
     return max(
         client.subscriber.queued_bytes + client._transport.get_write_buffer_size() + _in_kernel(client)
@@ -203,19 +213,18 @@ async def get_all(healthy: Viewer, sender: Sender, count: int, check: Callable[[
 async def test_who_stalls_costs_a_queue_and_is_told_exactly_what_it_missed_and_the_others_get_all(
     mosquitto: Mosquitto, device: Peer, outlet: Outlet
 ) -> None:
-    address = f"tcp://127.0.0.1:{free_port()}"
-    most = 0
+    port, most = free_port(), 0
 
     def check() -> None:
         nonlocal most
         most = max(most, held_bytes(relay, outlet))
 
-    async with relay_with(mosquitto, address) as relay:
+    async with relay_with(mosquitto, outlet, port) as relay:
         device.publish(topics.meta("bbb1", "ecg"), META, retain=True)
         await eventually(lambda: STREAM in relay.service._core.catalogue.streams, "the stream")
         healthy = await relay.watch(f"?stream={STREAM}")
         await healthy.told("subscribed")
-        async with stalled_at(outlet, relay, address) as straggler:
+        async with stalled_at(outlet, relay, port) as straggler:
             sender = Sender(device, outlet)
             count = (ENOUGH_FOR_ZMQ_BYTES if outlet.name == "zmq" else ENOUGH_BYTES) // outlet.wire_bytes
             await get_all(healthy, sender, count, check)
@@ -245,10 +254,10 @@ async def test_who_stalls_and_wants_to_be_sent_away_is_and_the_others_get_all(
     mosquitto: Mosquitto, device: Peer
 ) -> None:
     outlet = Outlet("websocket", 8192, 16_384, f"{STREAM}&policy=disconnect", "websocket", "disconnect")
-    async with relay_with(mosquitto, f"tcp://127.0.0.1:{free_port()}") as relay:
+    async with relay_with(mosquitto, outlet, 0) as relay:
         healthy = await relay.watch(f"?stream={STREAM}")
         await healthy.told("subscribed")
-        async with stalled_at(outlet, relay, "") as straggler:
+        async with stalled_at(outlet, relay, 0) as straggler:
             assert isinstance(straggler, SocketStraggler)
             sender = Sender(device, outlet)
             await get_all(healthy, sender, ENOUGH_BYTES // outlet.wire_bytes, lambda: None)
