@@ -121,24 +121,24 @@ class Scope:
         self._absorb()
         now, shared = self._loop.time(), dict[int, Delivery]()
         for watcher in list(self.watchers):
-            if watcher.due_s <= now and watcher.subscriber.ready:
-                self._show(watcher, shared)
+            if watcher.due_s <= now and watcher.subscriber.ready and self._show(watcher, shared):
                 watcher.due_s = max(watcher.due_s + watcher.period_s, now)
         due_s = min(watcher.due_s for watcher in self.watchers)
         shortest = min(watcher.period_s for watcher in self.watchers)
         self._timer = self._loop.call_at(max(due_s, now + shortest / 4), self._refresh)
 
-    def _show(self, watcher: Watcher, shared: dict[int, Delivery]) -> None:
-        """Equal answers are one object, and so are their bytes on the wire."""
+    def _show(self, watcher: Watcher, shared: dict[int, Delivery]) -> bool:
+        """Whether there was anything new. Equal answers are one object, and so are their bytes on the wire."""
         cursor = self._envelope.cursor
         if cursor == watcher.seen:
-            return
+            return False
         answer = self._envelope.live(watcher.request, watcher.seen)
         if answer is None:
-            return
+            return False
         delivery = shared.setdefault(id(answer), Delivery(Span(0, 0, 0), answer))
         watcher.seen = cursor
         watcher.subscriber.deliver(delivery)
+        return True
 
 
 class Scopes:

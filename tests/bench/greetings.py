@@ -59,7 +59,7 @@ def _mqtt_packets(topic: str) -> tuple[bytes, bytes]:
 def _mqtt_websocket(client: socket.socket, topic: str) -> None:
     _upgrade(client, "/mqtt", "Sec-WebSocket-Protocol: mqtt\r\n")
     for packet in _mqtt_packets(topic):
-        client.sendall(_masked(2, packet))
+        client.sendall(masked(2, packet))
         time.sleep(0.005)
 
 
@@ -71,14 +71,14 @@ def _nats(client: socket.socket, topic: str) -> None:
 
 def _nats_websocket(client: socket.socket, topic: str) -> None:
     _upgrade(client, "/", "")
-    client.sendall(_masked(2, _nats_lines(topic)))
+    client.sendall(masked(2, _nats_lines(topic)))
 
 
 def _nats_lines(topic: str) -> bytes:
     return f'CONNECT {{"verbose":false}}\r\nSUB {topic} 1\r\n'.encode()
 
 
-def _masked(opcode: int, payload: bytes) -> bytes:
+def masked(opcode: int, payload: bytes) -> bytes:
     """A client's frame of at most 125 bytes, with a mask of zeros: RFC 6455, section 5.2."""
     return struct.pack("!BB", 0x80 | opcode, 0x80 | len(payload)) + bytes(4) + payload
 
@@ -94,16 +94,16 @@ def _one(client: socket.socket) -> bytes:
 def answer_to(data: bytes) -> bytes:
     """The pong to a WebSocket ping of four bytes, if there may be one in the data."""
     at = data.find(b"\x89\x04")
-    return _masked(PONG, data[at + 2 : at + 6]) if at >= 0 else b""
+    return masked(PONG, data[at + 2 : at + 6]) if at >= 0 else b""
 
 
 PONG = 10
 FLAVOURS = {
-    "websocket": Flavour(_websocket, _masked(PONG, b"")),
+    "websocket": Flavour(_websocket, masked(PONG, b"")),
     "http": Flavour(_http),
     "tcp": Flavour(lambda _, __: None),
     "mqtt": Flavour(_mqtt),
-    "mqtt-websocket": Flavour(_mqtt_websocket, _masked(PONG, b"")),
+    "mqtt-websocket": Flavour(_mqtt_websocket, masked(PONG, b"")),
     "nats": Flavour(_nats, b"PONG\r\n"),
-    "nats-websocket": Flavour(_nats_websocket, _masked(2, b"PONG\r\n")),
+    "nats-websocket": Flavour(_nats_websocket, masked(2, b"PONG\r\n")),
 }
