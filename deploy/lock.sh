@@ -9,5 +9,9 @@ compile() {
         --no-emit-find-links --upgrade --custom-compile-command "make lock" "$@"
 }
 
-compile pyproject.toml --group build --output-file requirements.lock
-compile pyproject.toml --group build --group test --constraint requirements.lock --output-file requirements-test.lock
+compile pyproject.toml --extra demo --group build --output-file requirements.lock
+compile pyproject.toml --extra demo --group build --group test --constraint requirements.lock \
+    --output-file requirements-test.lock
+compile pyproject.toml --group debian --no-emit-package numpy --constraint requirements-test.lock \
+    --output-file requirements-debian.lock
+compile --group debian-build --constraint requirements-test.lock --output-file requirements-debian-build.lock
