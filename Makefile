@@ -6,9 +6,11 @@ PYTHON := $(VENV)/bin/python
 ARGS ?=
 HOST ?=
 MINUTES ?= 10
+ARCH ?= $(shell dpkg --print-architecture 2>/dev/null)
+SUITE ?= bookworm
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types pytest page hw-test bench soak lock format wheel clean
+.PHONY: help demo test lint types pytest page hw-test vm-test bench soak lock format wheel deb clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +36,9 @@ pytest: $(VENV)/test.stamp page ## the Python tests alone (ARGS="tests/gateway -
 hw-test: ## the tests that need a board, over ssh (HOST=debian@192.168.7.2)
 	@deploy/hw-test.sh "$(HOST)" $(ARGS)
 
+vm-test: $(VENV)/vm.stamp page ## whole systems: packages built, installed and run (ARGS="tests/vm/test_package.py")
+	$(PYTHON) -m pytest $(or $(ARGS),tests/vm)
+
 bench: $(VENV)/test.stamp ## measure, print and write bench-results/*.json
 	$(PYTHON) -m tests.bench $(ARGS)
 
@@ -46,6 +51,9 @@ page: $(VENV)/run.stamp ## build the browser's page, if its sources changed
 
 wheel: $(VENV)/run.stamp ## build the wheel and the source archive into dist/
 	$(PYTHON) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+deb: $(VENV)/deb.stamp page ## build the Debian package into dist/ (ARCH=armhf|arm64|amd64 SUITE=bookworm|trixie)
+	@deploy/deb.sh "$(ARCH)" "$(SUITE)"
 
 format: $(VENV)/test.stamp ## let ruff format the code
 	$(PYTHON) -m ruff check --fix .
@@ -62,3 +70,9 @@ $(VENV)/run.stamp: requirements.lock pyproject.toml deploy/setup.sh
 
 $(VENV)/test.stamp: requirements-test.lock $(VENV)/run.stamp
 	@deploy/setup.sh test
+
+$(VENV)/deb.stamp: $(VENV)/run.stamp
+	@deploy/setup.sh deb
+
+$(VENV)/vm.stamp: $(VENV)/test.stamp $(VENV)/deb.stamp
+	@deploy/setup.sh vm

@@ -2,7 +2,7 @@
 # Builds the Debian package: deploy/deb.sh [ARCH [SUITE]], as `make deb ARCH=armhf SUITE=bookworm` does.
 #
 # build/debian/ keeps the clean chroot of each suite and architecture, and the wheels that are in the package; with
-# both there nothing is fetched. Needs what `deploy/setup.sh vm` installs; root, or a user with an entry in /etc/subuid.
+# both there nothing is fetched. Needs what `deploy/setup.sh deb` installs; root, or a user with an entry in /etc/subuid.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=deploy/debian/chroot.sh

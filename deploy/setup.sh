@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
 # Sets up a checkout: `setup.sh run` for what Headwater needs to run, `setup.sh test` for what its tests need
-# besides. Called by make; safe to call again.
+# besides, `setup.sh deb` for what builds packages, `setup.sh vm` for tests that boot whole systems. Called by make;
+# safe to call again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 VENV=.venv
 TEST_PACKAGES=(mosquitto mosquitto-clients chromium socat openssl util-linux gcc libc6-dev python3-dev)
 TEST_COMMANDS=(mosquitto mosquitto_pub chromium socat openssl cc unshare)
+DEB_PACKAGES=(mmdebstrap qemu-user-static arch-test uidmap)
+DEB_COMMANDS=(mmdebstrap qemu-arm-static arch-test newuidmap)
+VM_PACKAGES=(systemd-container lintian)
+VM_COMMANDS=(systemd-nspawn lintian)
 
 say() { printf 'headwater: %s\n' "$*" >&2; }
 
@@ -69,19 +74,51 @@ setup_run() {
     touch "$VENV/run.stamp"
 }
 
-setup_test() {
-    local command missing=()
-    for command in "${TEST_COMMANDS[@]}"; do
-        PATH="$PATH:/usr/sbin" command -v "$command" >/dev/null || missing+=("$command")
+# need_commands WHY COMMAND... -- PACKAGE...: install the packages unless the commands are there.
+need_commands() {
+    local why=$1 missing=()
+    shift
+    while [ "$1" != -- ]; do
+        PATH="$PATH:/usr/sbin" command -v "$1" >/dev/null || missing+=("$1")
+        shift
     done
-    [ ${#missing[@]} = 0 ] || apt_install "the tests need ${missing[*]}" "${TEST_PACKAGES[@]}"
+    shift
+    [ ${#missing[@]} = 0 ] || apt_install "$why ${missing[*]}" "$@"
+}
+
+setup_test() {
+    need_commands "the tests need" "${TEST_COMMANDS[@]}" -- "${TEST_PACKAGES[@]}"
     say "installing the packages of requirements-test.lock …"
     pip install --requirement requirements-test.lock
     touch "$VENV/test.stamp"
 }
 
+# register_emulators: what systemd-binfmt does at boot, where there is no systemd: let the kernel run ARM's programs.
+register_emulators() {
+    local folder=/proc/sys/fs/binfmt_misc emulator
+    [ "$(id -u)" = 0 ] || return 0
+    [ -e $folder/register ] || mount -t binfmt_misc binfmt_misc $folder
+    for emulator in qemu-arm qemu-aarch64; do
+        [ -e "$folder/$emulator" ] || [ ! -e "/usr/lib/binfmt.d/$emulator.conf" ] ||
+            cat "/usr/lib/binfmt.d/$emulator.conf" >$folder/register
+    done
+}
+
+setup_deb() {
+    need_commands "building packages needs" "${DEB_COMMANDS[@]}" -- "${DEB_PACKAGES[@]}"
+    register_emulators
+    touch "$VENV/deb.stamp"
+}
+
+setup_vm() {
+    need_commands "the tests of whole systems need" "${VM_COMMANDS[@]}" -- "${VM_PACKAGES[@]}"
+    touch "$VENV/vm.stamp"
+}
+
 case "${1:-}" in
     run) setup_run ;;
     test) setup_test ;;
-    *) fail "usage: deploy/setup.sh run|test" ;;
+    deb) setup_deb ;;
+    vm) setup_vm ;;
+    *) fail "usage: deploy/setup.sh run|test|deb|vm" ;;
 esac

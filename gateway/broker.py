@@ -10,11 +10,17 @@ import socket
 from types import TracebackType
 from typing import Self
 
-from amqtt.broker import Broker
-from amqtt.errors import AMQTTError
-from amqtt.session import Session
+from gateway.errors import HeadwaterError, ListenError
 
-from gateway.errors import ListenError
+try:
+    from amqtt.broker import Broker
+    from amqtt.errors import AMQTTError
+    from amqtt.session import Session
+except ImportError:
+    raise HeadwaterError(
+        "the embedded broker is not installed: pip install 'headwater[demo]'; on Debian rather "
+        "'sudo apt install mosquitto', which listens on mqtt://127.0.0.1:1883"
+    ) from None
 
 
 class _Broker(Broker):  # type: ignore[misc]

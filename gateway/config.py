@@ -26,6 +26,7 @@ from pydantic import (
 from boards.options import Options, did_you_mean, key_of, problems, without_passwords
 from boards.options import Path as KeyPath
 from gateway.codec import CODECS
+from gateway.credentials import readable
 from gateway.errors import ConfigError, TopicError
 from gateway.mqtt import MqttSettings
 from gateway.quantities import Duration, Rate, Size
@@ -63,9 +64,7 @@ def port_of(listen: str) -> int:
 
 
 def _readable(path: Path | None) -> Path | None:
-    if path is not None and not os.access(path, os.R_OK):
-        raise ValueError("must name a file that can be read")
-    return path
+    return None if path is None else readable(path)
 
 
 class DeviceSettings(Options):

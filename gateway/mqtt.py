@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
 import socket
 import ssl
@@ -29,6 +28,7 @@ from pydantic import Field, field_validator
 
 from boards.options import Options, without_passwords
 from gateway.backoff import Backoff
+from gateway.credentials import readable
 from gateway.errors import BrokerError
 
 log = logging.getLogger(__name__)
@@ -83,9 +83,7 @@ class MqttSettings(Options):
     @field_validator("password_file", "ca", "cert", "key")
     @classmethod
     def _check_file(cls, path: Path | None) -> Path | None:
-        if path is not None and not os.access(path, os.R_OK):
-            raise ValueError("must name a file that can be read")
-        return path
+        return None if path is None else readable(path)
 
     @property
     def address(self) -> str:

@@ -12,7 +12,7 @@ fail() {
 }
 
 check_tools() {
-    command -v mmdebstrap >/dev/null || fail "mmdebstrap is not installed: run deploy/setup.sh vm"
+    command -v mmdebstrap >/dev/null || fail "mmdebstrap is not installed: run deploy/setup.sh deb"
     command -v dpkg >/dev/null || fail "this is no Debian: packages are built on Debian or Ubuntu"
 }
 
@@ -52,7 +52,7 @@ bootstrap() {
     shift 3
     mmdebstrap --format=tar --variant=buildd --architectures="$arch" --include="$(IFS=,; echo "${CHROOT_PACKAGES[*]}")" \
         --aptopt='APT::Install-Recommends "false"' \
-        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         "$suite" "$tar.new" "$@" >"$tar.log" 2>&1 && mv "$tar.new" "$tar"
 }
 
