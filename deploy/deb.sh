@@ -14,22 +14,15 @@ BUILD=build/debian
 PLACE=$BUILD/$SUITE-$ARCH
 LOCKS=(requirements-debian.lock requirements-debian-build.lock)
 
-# Where a suite's Debian version stands in the package's version, so that a newer Debian's is a newer package.
-declare -A DEBIAN=([bookworm]=12 [trixie]=13)
-
 check_arguments() {
     case "$ARCH" in
         amd64 | arm64 | armhf) ;;
-        *) fail "ARCH=$ARCH: must be amd64, arm64 or armhf" ;;
+        *)
+            say "ARCH=$ARCH: must be amd64, arm64 or armhf"
+            exit 2
+            ;;
     esac
-    [ -n "${DEBIAN[$SUITE]:-}" ] || fail "SUITE=$SUITE: must be one of ${!DEBIAN[*]}"
-}
-
-# debian_version: the version in pyproject.toml, as Debian writes it: 0.2.0rc1 is 0.2.0~rc1+deb12.
-debian_version() {
-    local version
-    version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
-    echo "$(sed -E 's/\.?(dev|a|b|rc)([0-9]+)/~\1\2/g' <<<"$version")+deb${DEBIAN[$SUITE]}"
+    deploy/debian/changelog.sh "$SUITE" >/dev/null
 }
 
 # wheels: fetch, check and build what is in the package; kept for as long as the locks and the chroot are the same.
@@ -61,20 +54,22 @@ source_tree() {
     for unit in deploy/systemd/*.service; do
         cp "$unit" "$tree/debian/headwater.$(basename "$unit")"
     done
-    printf 'headwater (%s) %s; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' "$(debian_version)" "$SUITE" \
-        "$(sed -n 's/^Maintainer: //p' deploy/debian/control)" "$(date --utc --rfc-email --date "@$SOURCE_DATE_EPOCH")" \
-        >"$tree/debian/changelog"
+    cp deploy/systemd/backoff.conf "$tree/debian/"
+    deploy/debian/changelog.sh "$SUITE" >"$tree/debian/changelog"
 }
 
 package() {
+    local deb
     say "building the package …"
     rm -rf "$PLACE/out"
     mkdir -p "$PLACE/out" dist
     in_chroot "$CHROOT" "$PLACE/in" "$PLACE/out" \
         'cd headwater && dpkg-buildpackage --build=binary --no-sign >../../out/log 2>&1 || { tail -n 40 ../../out/log; exit 1; }
         mv ../*.deb ../../out/' none
-    mv "$PLACE"/out/*.deb dist/
-    say "dist/headwater_$(debian_version)_$ARCH.deb"
+    for deb in "$PLACE"/out/*.deb; do
+        mv "$deb" dist/
+        say "dist/$(basename "$deb")"
+    done
 }
 
 check_arguments

@@ -6,8 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 VENV=.venv
-TEST_PACKAGES=(mosquitto mosquitto-clients chromium socat openssl util-linux gcc libc6-dev python3-dev)
-TEST_COMMANDS=(mosquitto mosquitto_pub chromium socat openssl cc unshare)
+TEST_PACKAGES=(mosquitto mosquitto-clients chromium socat openssl util-linux gcc libc6-dev python3-dev systemd shellcheck)
+TEST_COMMANDS=(mosquitto mosquitto_pub chromium socat openssl cc unshare systemd-analyze shellcheck)
 DEB_PACKAGES=(mmdebstrap qemu-user-static arch-test uidmap)
 DEB_COMMANDS=(mmdebstrap qemu-arm-static arch-test newuidmap)
 VM_PACKAGES=(systemd-container lintian)
