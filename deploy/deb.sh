@@ -26,6 +26,7 @@ check_arguments() {
 }
 
 # wheels: fetch, check and build what is in the package; kept for as long as the locks and the chroot are the same.
+# pip's cache is kept for longer: with it only what is new is fetched and compiled.
 wheels() {
     local key
     key=$(cat "${LOCKS[@]}" deploy/debian/wheels.sh "$CHROOT.packages" | sha256sum | cut -c1-16)
@@ -33,10 +34,12 @@ wheels() {
     [ ! -d "$WHEELS" ] || return 0
     say "fetching and building the wheels for $SUITE on $ARCH …"
     rm -rf "$PLACE"/wheels-* "$PLACE/in" "$PLACE/out"
-    mkdir -p "$PLACE/in" "$PLACE/out"
-    cp "${LOCKS[@]}" deploy/debian/wheels.sh "$PLACE/in/"
+    mkdir -p "$PLACE/in" "$PLACE/out" "$PLACE/cache"
+    cp -r "${LOCKS[@]}" deploy/debian/wheels.sh "$PLACE/cache" "$PLACE/in/"
     in_chroot "$CHROOT" "$PLACE/in" "$PLACE/out" 'sh wheels.sh' host
-    mv "$PLACE/out" "$WHEELS"
+    rm -rf "$PLACE/cache"
+    mv "$PLACE/out/cache" "$PLACE/cache"
+    mv "$PLACE/out/wheels" "$WHEELS"
 }
 
 # source_tree: all that dpkg-buildpackage needs.
