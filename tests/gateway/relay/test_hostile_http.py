@@ -15,16 +15,14 @@ from hypothesis import strategies as st
 from tests.gateway.relay.siege import Besieged, besieged, rest_of
 from tests.support.waiting import PATIENCE_S, wait_until
 
-MANY = settings(
-    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+MANY = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 KNOWN = {101, 200, 204, 304, 400, 401, 403, 404, 405, 408, 411, 413, 414, 415, 416, 417, 426, 431, 501, 503, 505}
 """Statuses that say what the client did wrong, or that it did not."""
 
 
 @pytest.fixture(scope="module")
 def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
-    with besieged(tmp_path_factory.mktemp("relay")) as running:
+    with besieged(tmp_path_factory.mktemp("relay"), Besieged) as running:
         yield running
 
 
@@ -61,7 +59,7 @@ PIECES = (
 )
 NAMES = (
     *("format", "policy", "stream", "device", "mode", "epoch", "index", "last", "last_frames", "envelope", "from"),
-    *("to", "points", "width", "seconds", "rate", "channels", "before", "after", "count"),
+    *("to", "points", "width", "seconds", "rate", "channels", "before", "after", "at", "count"),
 )
 VALUES = (
     *("", "csv", "ndjson", "cbor", "npy", "json", "bbb1/ecg", "complete", "-1", "0", "1", "1e999", "nan", "inf"),

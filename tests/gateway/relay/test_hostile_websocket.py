@@ -14,13 +14,11 @@ from hypothesis import strategies as st
 
 from gateway.relay.websocket import Close
 from tests.bench.greetings import FLAVOURS
-from tests.gateway.relay.siege import LULL_S, STREAM, Besieged, besieged, rest_of
+from tests.gateway.relay.siege import LULL_S, STREAM, Besieged, besieged, command, masked, rest_of
 from tests.support.waiting import PATIENCE_S, wait_until
 from tests.support.wires import frames_in
 
-MANY = settings(
-    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+MANY = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 TYPES = {
     "hello",
@@ -41,26 +39,9 @@ DOCUMENTED = {Close.PROTOCOL_ERROR, Close.BAD_TEXT, Close.TOO_BIG}
 
 @pytest.fixture(scope="module")
 def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
-    with besieged(tmp_path_factory.mktemp("relay")) as running:
+    with besieged(tmp_path_factory.mktemp("relay"), Besieged) as running:
         running.device.publish("headwater/bbb1/stream/ecg/meta", b'{"v":1,"channels":[{"name":"lead_i"}]}')
         yield running
-
-
-def frame(
-    opcode: int, payload: bytes, *, first: int = 0x80, mask: bytes = b"\1\2\3\4", size: int | None = None
-) -> bytes:
-    """A client's frame; `size` is a lie about its length."""
-    size = len(payload) if size is None else size
-    masked = bytes(byte ^ mask[number % 4] for number, byte in enumerate(payload))
-    if size < 126:
-        return struct.pack("!BB", first | opcode, 0x80 | size) + mask + masked
-    if size < 1 << 16:
-        return struct.pack("!BBH", first | opcode, 0xFE, size) + mask + masked
-    return struct.pack("!BBQ", first | opcode, 0xFF, size) + mask + masked
-
-
-def command(**content: Any) -> bytes:
-    return frame(TEXT, json.dumps(content).encode())
 
 
 def said(
@@ -70,7 +51,7 @@ def said(
     with relay.connected() as connection:
         FLAVOURS["websocket"].greet(connection, stream)
         with contextlib.suppress(ConnectionError):  # it may have heard enough
-            connection.sendall(data + frame(PING, b"the last") + frame(CLOSE, struct.pack("!H", 1000)))
+            connection.sendall(data + masked(PING, b"the last") + masked(CLOSE, struct.pack("!H", 1000)))
         connection.settimeout(patience_s)
         return list(frames_in(rest_of(connection)))
 
@@ -151,22 +132,22 @@ def frames(draw: st.DrawFn) -> bytes:
         case 0:
             return draw(st.binary(max_size=100))
         case 1:
-            return frame(
+            return masked(
                 draw(st.integers(0, 15)),
                 draw(st.binary(max_size=130)),
                 first=draw(st.sampled_from([0, 0x80, 0xF0])),
             )
         case 2:
-            return frame(
+            return masked(
                 TEXT, draw(texts), size=draw(st.sampled_from([0, 125, 126, 65_535, 1 << 62, (1 << 63) + 1]))
             )
         case 3:
-            return frame(TEXT, draw(st.binary(max_size=50)))
+            return masked(TEXT, draw(st.binary(max_size=50)))
         case 4:
             text, cut = draw(texts), draw(st.integers(0, 20))
-            middle = draw(st.sampled_from([b"", frame(PING, b"between"), frame(TEXT, b"{}")]))
-            return frame(TEXT, text[:cut], first=0) + middle + frame(0, text[cut:])
-    return frame(TEXT, draw(texts))
+            middle = draw(st.sampled_from([b"", masked(PING, b"between"), masked(TEXT, b"{}")]))
+            return masked(TEXT, text[:cut], first=0) + middle + masked(0, text[cut:])
+    return masked(TEXT, draw(texts))
 
 
 def test_any_frames_are_answered_as_the_protocol_answers(relay: Besieged) -> None:
@@ -186,7 +167,7 @@ def test_any_command_is_obeyed_or_refused(relay: Besieged) -> None:
     @MANY
     @given(st.lists(commands, min_size=1, max_size=5))
     def attack(contents: list[dict[str, Any]]) -> None:
-        answered = said(relay, b"".join(frame(TEXT, json.dumps(content).encode()) for content in contents))
+        answered = said(relay, b"".join(masked(TEXT, json.dumps(content).encode()) for content in contents))
         assert check_frames(answered) == 1000, "it was obeyed or refused to the end"
         assert (PONG, b"the last") in answered
 
@@ -197,15 +178,15 @@ def test_any_command_is_obeyed_or_refused(relay: Besieged) -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (frame(TEXT, b"x" * (16 << 10)) + frame(TEXT, b"x" * ((16 << 10) + 1)), Close.TOO_BIG),
-        (frame(TEXT, b"x" * (16 << 10), first=0) + frame(0, b"x"), Close.TOO_BIG),
-        (frame(TEXT, b"", size=1 << 62), Close.TOO_BIG),
-        (frame(TEXT, b"\xff\xfe"), Close.BAD_TEXT),
-        (frame(TEXT, b"{}", first=0xC0), Close.PROTOCOL_ERROR),
+        (masked(TEXT, b"x" * (16 << 10)) + masked(TEXT, b"x" * ((16 << 10) + 1)), Close.TOO_BIG),
+        (masked(TEXT, b"x" * (16 << 10), first=0) + masked(0, b"x"), Close.TOO_BIG),
+        (masked(TEXT, b"", size=1 << 62), Close.TOO_BIG),
+        (masked(TEXT, b"\xff\xfe"), Close.BAD_TEXT),
+        (masked(TEXT, b"{}", first=0xC0), Close.PROTOCOL_ERROR),
         (b"\x81\x02{}", Close.PROTOCOL_ERROR),
-        (frame(3, b""), Close.PROTOCOL_ERROR),
-        (frame(0, b"{}"), Close.PROTOCOL_ERROR),
-        (frame(PING, b"x" * 126), Close.PROTOCOL_ERROR),
+        (masked(3, b""), Close.PROTOCOL_ERROR),
+        (masked(0, b"{}"), Close.PROTOCOL_ERROR),
+        (masked(PING, b"x" * 126), Close.PROTOCOL_ERROR),
     ],
 )
 def test_who_breaks_the_protocol_is_told_how_and_cut_off(relay: Besieged, data: bytes, code: Close) -> None:
@@ -233,7 +214,9 @@ def test_thousands_of_subscriptions_on_one_connection_leave_nothing_behind(relay
 
 def test_who_asks_faster_than_anybody_needs_waits_and_the_others_do_not(relay: Besieged) -> None:
     """He does not read either: the answers that wait are kept once for each kind, not once for each command."""
-    flood = command(type="ping") + frame(PING, b"x") + command(type="subscribe", stream="no") + frame(BINARY, b"")
+    flood = (
+        command(type="ping") + masked(PING, b"x") + command(type="subscribe", stream="no") + masked(BINARY, b"")
+    )
     with relay.connected() as eager:
         FLAVOURS["websocket"].greet(eager, STREAM)
         eager.settimeout(1)
@@ -251,9 +234,9 @@ def test_a_frame_that_never_ends_costs_no_more_than_a_message(relay: Besieged) -
         slow.append(connection)
         FLAVOURS["websocket"].greet(opened, STREAM)
         opened.sendall(
-            frame(TEXT, b"x" * 16_000, size=16_384) if number % 2 else frame(TEXT, b"x" * 8000, first=0)
+            masked(TEXT, b"x" * 16_000, size=16_384) if number % 2 else masked(TEXT, b"x" * 8000, first=0)
         )
-        opened.sendall(frame(0, b"", first=0) * 900 if number % 2 == 0 else b"x")
+        opened.sendall(masked(0, b"", first=0) * 900 if number % 2 == 0 else b"x")
     relay.check()
     for connection in slow:
         connection.__exit__(None, None, None)
