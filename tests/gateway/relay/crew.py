@@ -15,6 +15,9 @@ from tests.support.ports import free_port
 from tests.support.processes import HeadwaterProcess
 from tests.support.waiting import PATIENCE_S
 
+START_S = 60.0
+"""How long several processes may take to start on a busy machine."""
+
 
 class Crew:
     """`headwater relay --workers 2`, or more."""
@@ -65,7 +68,7 @@ class Crew:
     async def ask_all(self, path: str) -> dict[int, dict[str, Any]]:
         """What each worker answers, by its number."""
         answers: dict[int, dict[str, Any]] = {}
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(START_S):
             while len(answers) < self.count:
                 try:
                     async with self.session.get(self.url + path) as response:
@@ -77,7 +80,7 @@ class Crew:
 
     async def connected(self) -> None:
         """Wait until each worker is connected to the broker."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(START_S):
             while not all(answer["broker"] for answer in (await self.ask_all("/healthz")).values()):
                 await asyncio.sleep(0.05)
 

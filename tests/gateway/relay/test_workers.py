@@ -21,7 +21,7 @@ from gateway.relay.workers import Workers, check
 from gateway.systemd import Notifier
 from gateway.topics import Topics
 from tests.gateway.relay.conftest import Viewer
-from tests.gateway.relay.crew import Crew, local_port
+from tests.gateway.relay.crew import START_S, Crew, local_port
 from tests.support.messages import batch
 from tests.support.mosquitto import Mosquitto
 from tests.support.notifications import Notifications
@@ -91,8 +91,8 @@ async def test_a_worker_that_is_killed_comes_back_and_the_subscribers_of_the_oth
                 while (message := await viewer.socket.receive()).type is aiohttp.WSMsgType.BINARY:
                     pass
                 assert message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
-            await eventually(lambda: len(crew.workers) == 2, "two workers again")
             await crew.connected()
+            assert len(crew.workers) == 2
             assert "was ended by SIGKILL; it is started again in" in crew.process.err
         for reader in readers:
             came = await reader
@@ -109,6 +109,7 @@ async def test_systemd_hears_of_all_workers_and_a_stop_tells_every_subscriber_to
     tmp_path: Path, mosquitto: Mosquitto, manager: Notifications
 ) -> None:
     async with Crew(tmp_path, mosquitto.url, environment=manager.environment(1.0)) as crew:
+        await crew.connected()
         before = await asyncio.to_thread(manager.wait_for, "READY=1")
         assert all(said.startswith(("STATUS=", "WATCHDOG=1")) for said in before)
         viewers = [await crew.watch("bbb1/ecg") for _ in range(VIEWERS)]
@@ -164,7 +165,7 @@ async def test_what_only_a_worker_finds_is_said_once_and_leaves_nothing_running(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
         async with Crew(tmp_path, mosquitto.url, f'outlet=[{{type="zmq",bind="{bind}",stream="a/b"}}]') as crew:
-            assert await asyncio.to_thread(crew.process.wait) == 2
+            assert await asyncio.to_thread(crew.process.wait, START_S) == 2
             assert not await asyncio.to_thread(accepts, crew.port)
             assert crew.process.err.count("cannot listen") == 1
             assert f"headwater: outlet.bind: cannot listen on {bind}: Address already in use" in crew.process.err
@@ -209,18 +210,18 @@ async def test_a_worker_that_hangs_is_killed_and_one_that_cannot_start_is_tried_
     first, second = parent.workers
     stopping = asyncio.Event()
     running = asyncio.create_task(parent.run(stopping))
-    await eventually(lambda: running.done() or (first.ready and second.ready), "the workers")
+    await eventually(lambda: running.done() or (first.ready and second.ready), "the workers", START_S)
     pid, other = first.pid, second.pid
     assert pid is not None
     secret.write_text("short")
     psutil.Process(pid).suspend()
-    await eventually(lambda: caplog.text.count("worker 0 ended: ") > 1, "two attempts")
+    await eventually(lambda: "worker 0 ended: " in caplog.text, "an attempt", START_S)
     assert "worker 0 makes no progress; it is killed" in caplog.text
     assert "worker 0 was ended by SIGKILL" in caplog.text
     assert "a secret must have at least 32 bytes, not 5" in caplog.text
     assert parent.alive()
     secret.write_text("x" * 32)
-    await eventually(lambda: first.ready, "the worker")
+    await eventually(lambda: first.ready, "the worker", START_S)
     assert second.pid == other, "the other went on"
     stopping.set()
     await running
