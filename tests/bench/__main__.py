@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from importlib import import_module
 
@@ -43,6 +44,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="repetitions; the medians are printed (default 3)")
     parser.add_argument("--seconds", type=float, help=f"length of each run of {', '.join(TIMED)}")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that whatever was started is ended
     about = machine()
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     for name in options.names or BENCHMARKS:
