@@ -1,18 +1,32 @@
 #!/usr/bin/env bash
 # Builds the Debian package: deploy/deb.sh [ARCH [SUITE]], as `make deb ARCH=armhf SUITE=bookworm` does.
 #
-# build/debian/ keeps the clean chroot of each suite and architecture, and the wheels that are in the package; with
-# both there nothing is fetched. Needs what `deploy/setup.sh deb` installs; root, or a user with an entry in /etc/subuid.
+# build/debian/ keeps, for each suite and architecture, a clean chroot, the wheels that are in the package, and pip's
+# cache; with the first two nothing is fetched. Needs what `deploy/setup.sh deb` installs, and root or a user with an
+# entry in /etc/subuid.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=deploy/debian/chroot.sh
 . deploy/debian/chroot.sh
 
-ARCH=${1:-$(dpkg --print-architecture)}
-SUITE=${2:-bookworm}
-BUILD=build/debian
-PLACE=$BUILD/$SUITE-$ARCH
 LOCKS=(requirements-debian.lock requirements-debian-build.lock)
+
+main() {
+    ARCH=${1:-$(dpkg --print-architecture)}
+    SUITE=${2:-bookworm}
+    PLACE=build/debian/$SUITE-$ARCH
+    CHROOT=$PLACE/chroot.tar
+    BUILD=$PLACE/build # what the chroot has as /build
+    check_arguments
+    check_tools
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+    export SOURCE_DATE_EPOCH
+    mkdir -p "$BUILD" dist
+    make_chroot "$SUITE" "$ARCH" "$CHROOT"
+    wheels
+    source_tree
+    package
+}
 
 check_arguments() {
     case "$ARCH" in
@@ -25,27 +39,24 @@ check_arguments() {
     deploy/debian/changelog.sh "$SUITE" >/dev/null
 }
 
-# wheels: fetch, check and build what is in the package; kept for as long as the locks and the chroot are the same.
+# wheels: fetch, check and compile what is in the package; kept for as long as the locks and the chroot are the same.
 # pip's cache is kept for longer: with it only what is new is fetched and compiled.
 wheels() {
     local key
     key=$(cat "${LOCKS[@]}" deploy/debian/wheels.sh "$CHROOT.packages" | sha256sum | cut -c1-16)
     WHEELS=$PLACE/wheels-$key
     [ ! -d "$WHEELS" ] || return 0
-    say "fetching and building the wheels for $SUITE on $ARCH …"
-    rm -rf "$PLACE"/wheels-* "$PLACE/in" "$PLACE/out"
-    mkdir -p "$PLACE/in" "$PLACE/out" "$PLACE/cache"
-    cp -r "${LOCKS[@]}" deploy/debian/wheels.sh "$PLACE/cache" "$PLACE/in/"
-    in_chroot "$CHROOT" "$PLACE/in" "$PLACE/out" 'sh wheels.sh' host
-    rm -rf "$PLACE/cache"
-    mv "$PLACE/out/cache" "$PLACE/cache"
-    mv "$PLACE/out/wheels" "$WHEELS"
+    say "fetching and compiling the wheels for $SUITE on $ARCH …"
+    rm -rf "$PLACE"/wheels-* "$BUILD/wheels"
+    cp "${LOCKS[@]}" deploy/debian/wheels.sh "$BUILD/"
+    in_chroot "$CHROOT" "$BUILD" 'sh wheels.sh' host
+    mv "$BUILD/wheels" "$WHEELS"
 }
 
 # source_tree: all that dpkg-buildpackage needs.
 source_tree() {
-    local tree=$PLACE/in/headwater unit
-    rm -rf "$PLACE/in"
+    local tree=$BUILD/headwater unit
+    rm -rf "$tree"
     mkdir -p "$tree/wheels" "$tree/docs"
     say "building headwater's own wheel …"
     .venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$tree/wheels" .
@@ -64,24 +75,15 @@ source_tree() {
 package() {
     local deb
     say "building the package …"
-    rm -rf "$PLACE/out"
-    mkdir -p "$PLACE/out" dist
-    in_chroot "$CHROOT" "$PLACE/in" "$PLACE/out" \
-        'cd headwater && dpkg-buildpackage --build=binary --no-sign >../../out/log 2>&1 || { tail -n 40 ../../out/log; exit 1; }
-        mv ../*.deb ../../out/' none
-    for deb in "$PLACE"/out/*.deb; do
+    rm -f "$BUILD"/headwater_*
+    in_chroot "$CHROOT" "$BUILD" 'cd headwater && dpkg-buildpackage --build=binary --no-sign >../log 2>&1' none ||
+        fail "the package was not built: $BUILD/log ends with
+$(tail -n 20 "$BUILD/log")"
+    for deb in "$BUILD"/headwater_*.deb; do
         mv "$deb" dist/
         say "dist/$(basename "$deb")"
     done
 }
 
-check_arguments
-check_tools
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
-export SOURCE_DATE_EPOCH
-mkdir -p "$PLACE"
-CHROOT=$PLACE/chroot.tar
-make_chroot "$SUITE" "$ARCH" "$CHROOT"
-wheels
-source_tree
-package
+main "$@"
+exit

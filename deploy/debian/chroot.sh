@@ -56,22 +56,11 @@ bootstrap() {
         "$suite" "$tar.new" "$@" >"$tar.log" 2>&1 && mv "$tar.new" "$tar"
 }
 
-# in_chroot TAR IN OUT COMMAND NETWORK: run the shell's COMMAND in a copy of IN within a fresh chroot, and copy what it
-# leaves in ../out to OUT. NETWORK is the host's, with pip as it is set up here, or none.
+# in_chroot TAR FOLDER COMMAND NETWORK: run the shell's COMMAND in a fresh copy of the chroot, where FOLDER is /build.
+# NETWORK is the host's, with pip as it is set up here, or none. For others than root user namespaces do it.
 in_chroot() {
-    local tar=$1 in=$2 out=$3 command=$4 network=$5 enter=()
-    local pip_files='for file in /etc/resolv.conf /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
-        [ ! -e $file ] || cat $file >"$1$file"; done'
-    if [ "$network" = none ]; then
-        enter=(unshare --net)
-        pip_files=true
-    fi
-    mmdebstrap --quiet --variant=custom --skip=update,setup,cleanup,tar-in/mknod \
-        --setup-hook="tar-in $tar /" \
-        --customize-hook='mkdir -p "$1/build/in" "$1/build/out"' \
-        --customize-hook="sync-in $in /build/in" \
-        --customize-hook="$pip_files" \
-        --customize-hook="${enter[*]} chroot \"\$1\" sh -ec 'cd /build/in; $command'" \
-        --customize-hook="sync-out /build/out $out" \
-        '' /dev/null
+    local apart=(--mount --pid --fork --kill-child)
+    [ "$(id -u)" = 0 ] || apart+=(--map-root-user --map-auto)
+    [ "$4" != none ] || apart+=(--net)
+    unshare "${apart[@]}" bash deploy/debian/inside.sh "$@"
 }
