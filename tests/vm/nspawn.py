@@ -1,0 +1,133 @@
+"""A board without hardware: Debian's own user space, booted by systemd in a container, reached over ssh."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, RunningProcess
+from tests.support.waiting import wait_until
+
+CACHE = ROOT / "build" / "vm"
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "python3", "python3-numpy", "procps")
+BOOT_S = 60.0
+USER = "debian"
+
+
+def debian_root(release: str = "bookworm") -> Path:
+    """A folder with Debian in it; made once, which takes two minutes."""
+    key = hashlib.sha256(" ".join((release, *PACKAGES)).encode()).hexdigest()[:12]
+    root = CACHE / f"{release}-amd64-{key}"
+    if not root.is_dir():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        making = root.with_suffix(".making")
+        shutil.rmtree(making, ignore_errors=True)
+        options = ("--mode=root", "--variant=minbase", "--architectures=amd64", f"--include={','.join(PACKAGES)}")
+        subprocess.run(["mmdebstrap", "--quiet", *options, release, str(making)], check=True)
+        making.rename(root)
+    return root
+
+
+class Board:
+    """One board: what it has on disk outlives its being switched off, and ends with the `with` block."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        """`options` are further ones of systemd-nspawn(1)."""
+        self.folder = folder
+        self.root = folder / "root"
+        self.port = free_port()
+        self.key = folder / "login"
+        self._options = options
+        self._process: RunningProcess | None = None
+
+    def __enter__(self) -> Self:
+        upper, work = self.folder / "upper", self.folder / "work"
+        for path in (upper, work, self.root):
+            path.mkdir(parents=True)
+        layers = f"lowerdir={debian_root()},upperdir={upper},workdir={work}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.root)], check=True)
+        try:
+            self._prepare()
+            self.switch_on()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cut_power()
+        subprocess.run(["umount", str(self.root)], check=True)
+
+    def switch_on(self) -> None:
+        """Boot, and wait until one can log in."""
+        flags = ("--register=no", "--keep-unit", "--boot", "--console=pipe", "--quiet", "--link-journal=no")
+        machine = f"--machine=board{self.port}"
+        command = ["systemd-nspawn", "-D", str(self.root), machine, *flags, *self._options]
+        self._process = RunningProcess(command)
+        wait_until(lambda: self.try_ssh("true")[0] == 0, "a login on the board", BOOT_S)
+
+    def cut_power(self) -> None:
+        """Nothing on the board gets to say goodbye."""
+        if self._process is not None:
+            self._process.__exit__(None, None, None)
+            self._process = None
+            wait_until(self._quiet, "the end of the board's processes")
+
+    def ssh(self, command: str, data: bytes = b"", user: str = "root") -> str:
+        """The output of a shell command on the board, which has to succeed."""
+        code, out, err = self.try_ssh(command, data, user)
+        assert code == 0, f"{command}: {code}\n{out}{err}"
+        return out
+
+    def try_ssh(self, command: str, data: bytes = b"", user: str = "root") -> tuple[int, str, str]:
+        """Exit code, output and error output of a shell command on the board."""
+        login = ["ssh", "-F", str(self.config), f"{user}@board", command]
+        done = subprocess.run(login, input=data, capture_output=True, check=False, timeout=300)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    @property
+    def config(self) -> Path:
+        """The user's ssh_config(5) by which it is reached as `board`."""
+        return self.folder / "ssh_config"
+
+    def path(self, name: str) -> Path:
+        """A file of the board, as it is on disk."""
+        return self.root / name.lstrip("/")
+
+    def _prepare(self) -> None:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)], check=True)
+        public = self.key.with_suffix(".pub").read_text()
+        subprocess.run(["chroot", str(self.root), "useradd", "--create-home", USER], check=True)
+        for home, owner in (("root", 0), (f"home/{USER}", 1000)):
+            folder = self.path(home) / ".ssh"
+            folder.mkdir(mode=0o700, exist_ok=True)
+            (folder / "authorized_keys").write_text(public)
+            for path in (folder, folder / "authorized_keys"):
+                os.chown(path, owner, owner)
+        self.path("etc/sudoers.d/board").write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
+        self.path("etc/ssh/sshd_config.d/board.conf").write_text(f"Port {self.port}\nListenAddress 127.0.0.1\n")
+        host_key = self.path("etc/ssh/ssh_host_ed25519_key.pub").read_text().split()
+        known = self.folder / "known_hosts"
+        known.write_text(f"[127.0.0.1]:{self.port} {host_key[0]} {host_key[1]}\n")
+        self.config.write_text(
+            f"Host board\n HostName 127.0.0.1\n Port {self.port}\n IdentityFile {self.key}\n IdentitiesOnly yes\n"
+            f" UserKnownHostsFile {known}\n GlobalKnownHostsFile /dev/null\n BatchMode yes\n ConnectTimeout 5\n"
+        )
+
+    def _quiet(self) -> bool:
+        """Whether no process has the board's root any more."""
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if (process / "root").readlink() == self.root:
+                    return False
+            except OSError:
+                continue
+        return True
