@@ -52,7 +52,7 @@ getent group headwater >/dev/null || groupadd --system headwater
 {extra}
 if [ -d /run/systemd/system ]; then
     systemctl --system daemon-reload
-    [ -z "$2" ] || deb-systemd-invoke try-restart headwater-gateway.service
+    [ -n "$HEADWATER_UPDATE" ] || [ -z "$2" ] || deb-systemd-invoke try-restart headwater-gateway.service
 fi
 """
 BROKEN_SCRIPT = "#!/bin/sh\necho 'this script is broken' >&2\nexit 1\n"

@@ -19,6 +19,8 @@ DPKG = Path("/var/lib/dpkg")
 LOCK = DPKG / "lock-frontend"
 LOCK_S = 120.0
 """How long another package manager is waited for."""
+QUIETLY = {"DPKG_FRONTEND_LOCKED": "1", "DEBIAN_FRONTEND": "noninteractive", "HEADWATER_UPDATE": "1"}
+"""The last one tells the package's own scripts to leave the services alone: the update restarts them, once."""
 KEEP_CONFIGURATION = ("--force-confdef", "--force-confold")
 
 
@@ -109,7 +111,7 @@ def _locked() -> Iterator[dict[str, str]]:
                         f"another package manager has held {LOCK} for {LOCK_S:g} s: try again when it is done"
                     ) from None
                 time.sleep(0.5)
-        yield {"DPKG_FRONTEND_LOCKED": "1", "DEBIAN_FRONTEND": "noninteractive", "PATH": _path()}
+        yield {**QUIETLY, "PATH": _path()}
 
 
 def _path() -> str:
