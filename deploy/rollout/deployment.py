@@ -172,7 +172,7 @@ class Deployment:
         ]
         if not fitting:
             raise DeployError(
-                f"{installed} is installed there, its package is not kept, and so there is nothing to fall back to: "
+                f"{installed} is installed there and its package is not kept, so nothing is to fall back to: "
                 "put its .deb beside the new one, or do without (ARGS=--without-fallback)"
             )
         remote.keep(fitting[0].path)

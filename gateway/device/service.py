@@ -220,6 +220,7 @@ class DeviceService:
             if now - latest_s >= LATEST_PERIOD_S:
                 latest_s = now
                 self._publish_latest()
+                self._tell_systemd()
             if now - health_s >= self._plan.config.device.health:
                 health_s = now
                 self._publish_health()
@@ -236,10 +237,12 @@ class DeviceService:
             self._publisher.publish_json(self._topics.latest(self._device, name), content, retain=True)
 
     def _publish_health(self) -> None:
-        health = self.health()
-        self._publisher.publish_json(self._topics.health(self._device), health)
-        outbox = health["outbox"]
-        self._notifier.status(f"{sum(health['acquired'].values())} frames, {outbox['records']} messages unsent")
+        self._publisher.publish_json(self._topics.health(self._device), self.health())
+
+    def _tell_systemd(self) -> None:
+        """`headwater-update` reads the count of frames to tell whether a new version samples."""
+        frames = sum(acquisition.acquired for acquisition in self._acquisitions)
+        self._notifier.status(f"{frames} frames, {self._outbox.counters().records} messages unsent")
 
     def _stalled(self) -> list[str]:
         """The streams whose source hangs."""

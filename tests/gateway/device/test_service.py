@@ -15,6 +15,7 @@ from boards.base import Block
 from boards.errors import SourceLost
 from boards.faults import Unplug
 from boards.simulated import SimulatedBoard
+from deploy.board.headwater_update.health import parse_look
 from gateway.device.service import DeviceService
 from gateway.errors import BrokerError, ConfigError
 from tests.gateway.device.devices import (
@@ -153,6 +154,7 @@ class TestWatchdog:
         with Notifications(tmp_path / "notify") as manager:
             monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
             monkeypatch.setattr("gateway.device.service.TICK_S", 0.05)
+            monkeypatch.setattr("gateway.device.service.LATEST_PERIOD_S", 0.1)
             monkeypatch.setattr("gateway.device.service.STALLED_S", 0.6)
             yield manager
 
@@ -182,6 +184,18 @@ class TestWatchdog:
             notified.wait_for("WATCHDOG=1")
             assert service.health()["stalled"] == []
         notified.wait_for("STOPPING=1")
+
+    def test_the_status_begins_with_the_frames_acquired_however_seldom_the_health_is_published(
+        self, tmp_path: Path, notified: Notifications
+    ) -> None:
+        with running(plan_of(tmp_path, device={"health": "1h"})):
+            told: list[str] = []
+            while len(told) < 5:
+                told += [said.removeprefix("STATUS=") for said in [notified.next()] if said.startswith("STATUS=")]
+        frames = [parse_look({"StatusText": text}).frames for text in told]
+        assert None not in frames, told
+        assert frames == sorted(frames, key=lambda count: count or 0)
+        assert frames[-1] != frames[0]
 
     def test_a_source_that_is_lost_and_tried_again_is_progress(
         self, tmp_path: Path, notified: Notifications
