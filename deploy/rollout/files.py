@@ -7,32 +7,40 @@ import io
 import tarfile
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from deploy.rollout.errors import DeployError
 
-SECRET = 0o600
-PUBLIC = 0o644
-PUBLIC_SUFFIXES = (".crt", ".pub", ".md", ".txt")
-"""What anybody may read; all else is for the service alone."""
+ETC = PurePosixPath("/etc/headwater")
+SNIPPET = "mqtt.toml"
+"""The table [mqtt] that `headwater provision` makes for a client; it names where the other files belong."""
 
 Files = Mapping[str, bytes]
 """By their names below /etc/headwater."""
 
 
 def gather(name: str, configuration: Path | None, bundle: Path | None) -> Files:
-    """Read the configuration, as `name`, and all of a bundle; raises DeployError."""
+    """The configuration, under its name on the board, and the files of a bundle; raises DeployError.
+
+    The bundle's table [mqtt] becomes part of the configuration.
+    """
+    text = _read(configuration) if configuration is not None else None
+    content = _toml(configuration, text) if configuration is not None and text is not None else {}
     files: dict[str, bytes] = {}
     if bundle is not None:
-        if not bundle.is_dir():
-            raise DeployError(f"{bundle}: is no folder; BUNDLE is one that headwater provision made")
-        for path in sorted(bundle.rglob("*")):
-            if path.is_file():
-                files[path.relative_to(bundle).as_posix()] = _read(path)
-    if configuration is not None:
-        files[name] = _read(configuration)
-    if name in files:
-        _check_toml(configuration or (bundle or Path()) / name, files[name])
+        if text is None:
+            raise DeployError(f"BUNDLE={bundle} needs the {name} that it is for: CONFIG={name}")
+        if "mqtt" in content:
+            raise DeployError(f"{configuration}: has a table [mqtt], and so has {bundle / SNIPPET}: take it out")
+        snippet = _read(bundle / SNIPPET)
+        place = _place(bundle / SNIPPET, _toml(bundle / SNIPPET, snippet))
+        text = text.rstrip() + b"\n\n" + snippet
+        for path in sorted(bundle.iterdir()):
+            if path.is_file() and path.name != SNIPPET:
+                files[f"{place}/{path.name}"] = _read(path)
+    if text is not None:
+        files[name] = text
     return files
 
 
@@ -43,7 +51,7 @@ def pack(files: Files) -> bytes:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
-            member.mode = PUBLIC if name.endswith(PUBLIC_SUFFIXES) else SECRET
+            member.mode = 0o600
             tar.addfile(member, io.BytesIO(content))
     return out.getvalue()
 
@@ -60,8 +68,19 @@ def _read(path: Path) -> bytes:
         raise DeployError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _check_toml(path: Path, content: bytes) -> None:
+def _toml(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        tomllib.loads(content.decode())
+        return tomllib.loads(content.decode())
     except ValueError as error:
         raise DeployError(f"{path}: not TOML: {error}") from None
+
+
+def _place(path: Path, snippet: Mapping[str, Any]) -> str:
+    """Where below /etc/headwater the bundle belongs."""
+    key = PurePosixPath(str(snippet.get("mqtt", {}).get("key", "")))
+    try:
+        return key.parent.relative_to(ETC).as_posix()
+    except ValueError:
+        raise DeployError(
+            f"{path}: mqtt.key is {str(key)!r}; it must be below {ETC}: provision with --at"
+        ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import configuration, packages, units
+from . import configuration, doctor, packages, units
 from .errors import UpdateError
 from .store import Store
 from .transaction import Transaction
@@ -30,6 +30,9 @@ class Board:
         assert transaction.new
         dependencies = [self._store.staged / name for name in transaction.dependencies]
         packages.install([*dependencies, self._kept(transaction.new.name)])
+
+    def advise(self, transaction: Transaction) -> tuple[str, ...]:
+        return tuple(line for unit in transaction.units for line in doctor.examine(unit))
 
     def start(self, transaction: Transaction) -> None:
         self.put_files(transaction)  # again: secrets are for a group that the package may have made just now

@@ -15,6 +15,7 @@ from .store import sha256_of, sync, write_whole
 
 ETC = Path("/etc/headwater")
 GROUP = "headwater"
+SECRETS = "secrets"
 LARGEST = 4 << 20
 MOST = 200
 
@@ -35,25 +36,27 @@ def receive(source: IO[bytes], folder: Path) -> int:
                     )
                 path = folder / member.name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, content.read(), 0o600 if not member.mode & 0o044 else 0o644)
+                write_whole(path, content.read(), 0o600)
     except UNREADABLE as error:
         raise Refused(f"the configuration did not come whole: {error}") from None
     return count
 
 
 def put(source: Path, etc: Path = ETC) -> None:
-    """Put the files of a folder below /etc/headwater; what is the same already is left alone.
+    """Put the files of a folder below /etc/headwater, for root and the service; what is the same is left alone.
 
-    Secrets are for the service's group, once there is one.
+    What is in `secrets` is for root alone: systemd passes it on.
     """
+    group = _group()
     for path in _files(source):
         target = etc / path.relative_to(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        secret = not path.stat().st_mode & 0o044
+        secret = SECRETS in path.relative_to(source).parts[:-1]
+        _make_folders(target.parent, etc)
         if not target.is_file() or target.read_bytes() != path.read_bytes():
-            write_whole(target, path.read_bytes(), 0o600 if secret else 0o644)
-        if secret:
-            _for_group(target)
+            write_whole(target, path.read_bytes(), 0o600)
+        if group is not None and not secret:
+            os.chown(target, 0, group)
+            target.chmod(0o640)
 
 
 def in_place(source: Path, etc: Path = ETC) -> bool:
@@ -86,7 +89,7 @@ def restore(before: Path, etc: Path = ETC) -> None:
         return
     for path in _files(before):
         target, info = etc / path.relative_to(before), path.stat()
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folders(target.parent, etc)
         if not target.is_file() or target.read_bytes() != path.read_bytes():
             write_whole(target, path.read_bytes(), info.st_mode & 0o777)
         os.chown(target, info.st_uid, info.st_gid)
@@ -105,10 +108,15 @@ def _inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and name.isprintable() and path.name != ""
 
 
-def _for_group(path: Path) -> None:
+def _make_folders(folder: Path, etc: Path) -> None:
+    for path in reversed((folder, *folder.parents)):
+        if not path.is_dir():
+            path.mkdir(mode=0o700 if path.name == SECRETS and path.parent == etc else 0o755)
+
+
+def _group() -> int | None:
+    """The service's, once there is one."""
     try:
-        group = grp.getgrnam(GROUP).gr_gid
+        return grp.getgrnam(GROUP).gr_gid
     except KeyError:
-        return
-    os.chown(path, 0, group)
-    path.chmod(0o640)
+        return None

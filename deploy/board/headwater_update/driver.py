@@ -25,6 +25,9 @@ class Machine(Protocol):
     def install(self, transaction: Transaction) -> None:
         """Install the new package; raises UpdateError."""
 
+    def advise(self, transaction: Transaction) -> tuple[str, ...]:
+        """What `headwater doctor` finds to be done with the new version and configuration; it decides nothing."""
+
     def start(self, transaction: Transaction) -> None:
         """Have the services run the new version and configuration, now and at boot."""
 
@@ -82,7 +85,7 @@ class Driver:
                 self._machine.install(transaction)
         except (UpdateError, OSError) as error:
             return transaction.failed(str(error))
-        return transaction.at("waiting")
+        return replace(transaction, phase="waiting", advice=self._machine.advise(transaction))
 
     def _wait(self, transaction: Transaction) -> Transaction:
         try:
@@ -118,6 +121,7 @@ class Driver:
             "version": transaction.new.version if transaction.new else None,
             "previous": transaction.previous.version if transaction.previous else None,
             "first": transaction.first,
+            "advice": list(transaction.advice),
         }
         self._store.save_result(result)
         self._discard(transaction)

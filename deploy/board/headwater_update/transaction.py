@@ -39,6 +39,8 @@ class Transaction:
     attempts: int = 0
     reason: str = ""
     """Why it is rolled back."""
+    advice: tuple[str, ...] = ()
+    """What `headwater doctor` found to be done."""
     new: Package | None = None
     """None if the configuration alone changes."""
     dependencies: tuple[str, ...] = ()
