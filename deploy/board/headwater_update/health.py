@@ -88,7 +88,7 @@ class Watch:
             return f"{self._unit} has failed ({look.result})"
         self._count_start(look, now_s)
         if len(self._invocations) > MOST_STARTS:
-            return f"{self._unit} was started {len(self._invocations)} times, and ended each time ({look.result})"
+            return f"{self._unit} was started {len(self._invocations)} times, and did not stay"
         self._lacking = self._look_for_fault(look, now_s)
         self.healthy = not self._lacking
         return None

@@ -103,8 +103,8 @@ def wait_until_healthy(
 
 
 def last_lines(unit: str) -> str:
-    """The end of the service's log."""
-    code, out, _ = attempt("journalctl", "--unit", unit, "--lines", "3", "--output", "cat", "--no-pager")
+    """The end of what the service said, without what systemd says of it."""
+    code, out, _ = attempt("journalctl", f"_SYSTEMD_UNIT={unit}", "--lines=3", "--output=cat", "--no-pager")
     return f"; its log ends: {last_words(out)}" if code == 0 and out.strip() else ""
 
 
