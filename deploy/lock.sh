@@ -15,3 +15,5 @@ compile pyproject.toml --extra demo --group build --group test --constraint requ
 compile pyproject.toml --group debian --no-emit-package numpy --constraint requirements-test.lock \
     --output-file requirements-debian.lock
 compile --group debian-build --constraint requirements-test.lock --output-file requirements-debian-build.lock
+compile pyproject.toml --extra fast --extra keys --extra zmq --constraint requirements-test.lock \
+    --output-file deploy/container/requirements.lock

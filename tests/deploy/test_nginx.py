@@ -140,7 +140,7 @@ async def test_a_websocket_streams(site: Site) -> None:
     async with site.session() as session:
         headers = {"Origin": site.url}  # as the page's own
         async with session.ws_connect(f"{site.url}/api/v1/live?stream=bbb1/ecg", headers=headers) as live:
-            indices = []
+            indices: list[int] = []
             while len(indices) < 10:
                 message = await live.receive(PATIENCE_S)
                 if message.type is aiohttp.WSMsgType.BINARY:
