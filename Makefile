@@ -5,12 +5,17 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 ARGS ?=
 HOST ?=
+HOSTS ?=
+CONFIG ?=
+BUNDLE ?=
+DEBS ?=
+KEY ?=
 MINUTES ?= 10
 ARCH ?= $(shell dpkg --print-architecture 2>/dev/null)
 SUITE ?= bookworm
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types pytest page hw-test vm-test bench soak lock format wheel deb clean
+.PHONY: help demo test lint types pytest page hw-test vm-test deploy deploy-relay update bench soak lock format wheel deb clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +43,19 @@ hw-test: ## the tests that need a board, over ssh (HOST=debian@192.168.7.2)
 
 vm-test: $(VENV)/vm.stamp page ## whole systems: packages built, installed and run (ARGS="tests/vm/test_package.py")
 	$(PYTHON) -m pytest $(or $(ARGS),tests/vm)
+
+DEPLOY = $(PYTHON) -m deploy.rollout $(if $(HOST),--host "$(HOST)") $(if $(HOSTS),--hosts "$(HOSTS)") \
+	$(if $(CONFIG),--config "$(CONFIG)") $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(DEBS),--debs "$(DEBS)") \
+	$(if $(KEY),--key "$(KEY)") $(ARGS)
+
+deploy: $(VENV)/run.stamp ## package and configuration to boards, with fall-back (HOST=debian@bbb1 CONFIG=device.toml)
+	@$(DEPLOY)
+
+deploy-relay: $(VENV)/run.stamp ## the same for a relay (HOST=pi@relay CONFIG=relay.toml)
+	@$(DEPLOY) --role relay
+
+update: $(VENV)/run.stamp ## sign the packages in dist/ as updates to be carried by hand
+	@$(PYTHON) -m deploy.rollout.sign $(ARGS)
 
 bench: $(VENV)/test.stamp ## measure, print and write bench-results/*.json
 	$(PYTHON) -m tests.bench $(ARGS)

@@ -6,12 +6,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 VENV=.venv
-TEST_PACKAGES=(mosquitto mosquitto-clients chromium socat openssl util-linux gcc libc6-dev python3-dev systemd shellcheck)
-TEST_COMMANDS=(mosquitto mosquitto_pub chromium socat openssl cc unshare systemd-analyze shellcheck)
+TEST_PACKAGES=(mosquitto mosquitto-clients chromium socat openssl util-linux gcc libc6-dev python3-dev systemd shellcheck
+    nginx-light curl openssh-client)
+TEST_COMMANDS=(mosquitto mosquitto_pub chromium socat openssl cc unshare systemd-analyze shellcheck nginx curl ssh-keygen)
 DEB_PACKAGES=(mmdebstrap qemu-user-static arch-test uidmap)
 DEB_COMMANDS=(mmdebstrap qemu-arm-static arch-test newuidmap)
-VM_PACKAGES=(systemd-container lintian)
-VM_COMMANDS=(systemd-nspawn lintian)
+VM_PACKAGES=(systemd-container lintian buildah docker-compose)
+VM_COMMANDS=(systemd-nspawn lintian buildah docker-compose)
 
 say() { printf 'headwater: %s\n' "$*" >&2; }
 

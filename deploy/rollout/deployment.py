@@ -118,7 +118,8 @@ class Deployment:
         number = remote.begin(self._wish.role)
         if files:
             remote.send_files(number, pack(files))
-            self._say("configure", f"{len(files)} files for /etc/headwater, {', '.join(changed) or 'none'} new")
+            new = [name for name in changed if name in files]
+            self._say("configure", f"{', '.join(new) or 'nothing new'} of {len(files)} files for /etc/headwater")
         if replaces:
             update = self._workshop.update(package, dependencies, facts.release)
             remote.send_update(number, update, downgrade=self._options.allow_downgrade)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,14 @@ CACHE = ROOT / "build" / "vm"
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "python3", "python3-numpy", "procps")
 BOOT_S = 60.0
 USER = "debian"
+HIERARCHIES = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
+IN_OWN_GROUP = f"""
+for hierarchy in {" ".join(HIERARCHIES)}; do
+    [ ! -e $hierarchy/cgroup.procs ] || {{ mkdir $hierarchy/$0 && echo $$ > $hierarchy/$0/cgroup.procs; }}
+done
+exec systemd-nspawn "$@"
+"""
+"""Boards beside each other must not share the control groups that systemd makes in them."""
 
 
 def debian_root(release: str = "bookworm") -> Path:
@@ -69,17 +78,31 @@ class Board:
     def switch_on(self) -> None:
         """Boot, and wait until one can log in."""
         flags = ("--register=no", "--keep-unit", "--boot", "--console=pipe", "--quiet", "--link-journal=no")
-        machine = f"--machine=board{self.port}"
-        command = ["systemd-nspawn", "-D", str(self.root), machine, *flags, *self._options]
-        self._process = RunningProcess(command)
-        wait_until(lambda: self.try_ssh("true")[0] == 0, "a login on the board", BOOT_S)
+        machine = ("-D", str(self.root), f"--machine={self.name}")
+        self._process = RunningProcess(["sh", "-c", IN_OWN_GROUP, self.name, *machine, *flags, *self._options])
+        process = self._process
+        wait_until(lambda: self.try_ssh("true")[0] == 0 or not process.running, "a login on the board", BOOT_S)
+        assert process.running, process
 
     def cut_power(self) -> None:
         """Nothing on the board gets to say goodbye."""
-        if self._process is not None:
-            self._process.__exit__(None, None, None)
-            self._process = None
-            wait_until(self._quiet, "the end of the board's processes")
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with process:
+            for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)  # the board's init, and with it all of its processes
+            process.wait(BOOT_S)
+        for folder in (Path(hierarchy, self.name) for hierarchy in HIERARCHIES):
+            if folder.is_dir():
+                subprocess.run(
+                    ["find", str(folder), "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], check=True
+                )
+
+    @property
+    def name(self) -> str:
+        """What the machine is called here."""
+        return f"headwater-board-{self.port}"
 
     def ssh(self, command: str, data: bytes = b"", user: str = "root") -> str:
         """The output of a shell command on the board, which has to succeed."""
@@ -121,13 +144,3 @@ class Board:
             f"Host board\n HostName 127.0.0.1\n Port {self.port}\n IdentityFile {self.key}\n IdentitiesOnly yes\n"
             f" UserKnownHostsFile {known}\n GlobalKnownHostsFile /dev/null\n BatchMode yes\n ConnectTimeout 5\n"
         )
-
-    def _quiet(self) -> bool:
-        """Whether no process has the board's root any more."""
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if (process / "root").readlink() == self.root:
-                    return False
-            except OSError:
-                continue
-        return True

@@ -112,7 +112,7 @@ def test_an_upgrade_restarts_the_service_once_and_keeps_the_version_before(one: 
     [
         ("never ready", "it has not said that it is ready"),
         ("crashes", "out of cheese"),
-        ("hangs", "acquires no frames"),
+        ("hangs", "times (watchdog)"),
         ("samples nothing", "acquires no frames; it says: 0 frames"),
     ],
 )

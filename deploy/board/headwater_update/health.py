@@ -76,6 +76,7 @@ class Watch:
         self._since_s: float | None = None
         self._newest: int | None = None
         self._grown_s = float("-inf")
+        self._result = ""
         self._lacking = "was not looked at"
         self.healthy = False
 
@@ -87,15 +88,23 @@ class Watch:
         if look.state == "failed":
             return f"{self._unit} has failed ({look.result})"
         self._count_start(look, now_s)
+        if look.result != "success":
+            self._result = look.result
         if len(self._invocations) > MOST_STARTS:
-            return f"{self._unit} was started {len(self._invocations)} times, and did not stay"
+            return f"{self._unit} does not stay{self._ended()}"
         self._lacking = self._look_for_fault(look, now_s)
         self.healthy = not self._lacking
         return None
 
     def lacking(self) -> str:
         """What it lacked last."""
-        return f"{self._unit} {self._lacking}"
+        return f"{self._unit} {self._lacking}{self._ended()}"
+
+    def _ended(self) -> str:
+        """How often it was started, and how it ended."""
+        if len(self._invocations) < 2:
+            return ""
+        return f"; it was started {len(self._invocations)} times{f' ({self._result})' if self._result else ''}"
 
     def _count_start(self, look: Look, now_s: float) -> None:
         if look.invocation and look.invocation not in self._invocations:

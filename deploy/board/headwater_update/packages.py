@@ -75,7 +75,8 @@ def install(packages: Sequence[Path]) -> None:
         command = ("dpkg", *KEEP_CONFIGURATION, "--force-downgrade", "--install", *map(str, packages))
         code, out, err = attempt(*command, environment=environment)
     if code != 0:
-        raise UpdateError(f"dpkg could not install {packages[-1].name} ({code}): {last_words(err or out, 4)}")
+        said = (err or out).partition("Errors were encountered")[0]  # which names the package once more
+        raise UpdateError(f"dpkg could not install {packages[-1].name} ({code}): {last_words(said, 4)}")
 
 
 def force(package: Path, aside: Path) -> None:

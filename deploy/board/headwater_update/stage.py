@@ -29,7 +29,7 @@ OS_RELEASE = Path("/etc/os-release")
 
 
 def begin(store: Store, wanted: tuple[str, ...]) -> Transaction:
-    """A new transaction for the services that are to run, and for those that are enabled; raises Refused."""
+    """A new transaction for the services that are to run, and for those that do; raises Refused."""
     under_way = store.transaction()
     if under_way and under_way.phase != "staging":
         raise Refused(f"an update is under way on this board ({under_way.phase}): headwater-update status")
@@ -37,7 +37,7 @@ def begin(store: Store, wanted: tuple[str, ...]) -> Transaction:
     store.prune()
     store.staged_files.mkdir(parents=True)
     write_whole(store.program, _own_program().read_bytes(), 0o700)
-    concerned = tuple(unit for unit in units.UNITS if unit in wanted or units.enabled(unit))
+    concerned = tuple(unit for unit in units.UNITS if unit in wanted or units.look(unit).running)
     transaction = Transaction(id=secrets.token_hex(6), units=concerned)
     store.save(transaction)
     return transaction

@@ -70,7 +70,15 @@ def test_a_service_that_starts_again_and_again_is_hopeless() -> None:
     watch = Watch("u", frames=False)
     said = [watch.see(look(second, InvocationID=str(second // 4)), second) for second in range(20)]
     assert said[11] is None
-    assert said[12] == "u was started 4 times, and did not stay"
+    assert said[12] == "u does not stay; it was started 4 times"
+
+
+def test_how_it_ended_before_is_said() -> None:
+    watch = Watch("u", frames=False)
+    watch.see(look(1), 1)
+    watch.see(look(2, ActiveState="activating", SubState="auto-restart", Result="watchdog"), 2)
+    watch.see(look(3, InvocationID="b"), 3)
+    assert watch.lacking() == "u has run for 0 s only; it was started 2 times (watchdog)"
 
 
 def test_a_service_that_systemd_has_given_up_is_hopeless() -> None:
