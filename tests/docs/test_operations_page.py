@@ -1,0 +1,39 @@
+"""docs/operations.md explains every line that a service can log."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from tests.support.pages import ROOT, Page
+
+LEVELS = {"info", "warning", "error", "exception", "critical"}
+"""What `run` and `relay` show."""
+SERVICES = ("boards", "gateway/device", "gateway/relay", "gateway/mqtt.py")
+FIELD = re.compile(r"%[-+0-9.]*[sdrfg]")
+
+
+def logged() -> Iterator[str]:
+    """The lines in the code, with … for what they are filled in with."""
+    for place in SERVICES:
+        path = ROOT / place
+        for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            for call in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+                if isinstance(call, ast.Call) and ast.unparse(call.func) in {f"log.{level}" for level in LEVELS}:
+                    text = ast.literal_eval(call.args[0])
+                    yield FIELD.sub("…", text).replace("……", "…")
+
+
+def explained() -> list[str]:
+    """The lines in the page's tables."""
+    rows = Page("docs/operations.md").section("What each log line means")
+    return re.findall(r"^\| `([^`]+)` \|", rows, re.MULTILINE)
+
+
+def test_every_line_is_explained_once_and_none_that_there_is_not() -> None:
+    assert sorted(explained()) == sorted(set(logged()))
+
+
+def test_there_are_many() -> None:
+    assert len(set(logged())) > 20
