@@ -119,7 +119,7 @@ class Deployment:
         if files:
             remote.send_files(number, pack(files))
             new = [name for name in changed if name in files]
-            self._say("configure", f"{', '.join(new) or 'nothing new'} of {len(files)} files for /etc/headwater")
+            self._say("configure", f"{', '.join(new) or 'nothing new'} for /etc/headwater")
         if replaces:
             update = self._workshop.update(package, dependencies, facts.release)
             remote.send_update(number, update, downgrade=self._options.allow_downgrade)
@@ -146,7 +146,9 @@ class Deployment:
         elif unit.get("state") != "active" or not unit.get("enabled"):
             changed.append("the service")
         found = f"headwater {installed} is installed" if installed else "headwater is not installed yet"
-        self._say("compare", f"{found}; {', '.join(changed) or 'all'} {'differs' if changed else 'is as wanted'}")
+        self._say(
+            "compare", f"{found}; " + (f"to change: {', '.join(changed)}" if changed else "all is as wanted")
+        )
         return changed
 
     def _trust(self, remote: Remote, status: dict[str, Any]) -> None:
@@ -211,4 +213,5 @@ def _told(outcome: Outcome, say: Say) -> Iterator[None]:
     except UpdateError as error:
         say("failed", str(error))
         raise
-    say(outcome.result, f"{outcome.before} → {outcome.after}" if outcome.result == "updated" else outcome.after)
+    moved = f"{outcome.before} → " if outcome.before != outcome.after else ""
+    say(outcome.result, f"{moved}{outcome.after}")

@@ -35,12 +35,8 @@ class Board:
         return tuple(line for unit in transaction.units for line in doctor.examine(unit))
 
     def start(self, transaction: Transaction) -> None:
-        self.put_files(transaction)  # again: secrets are for a group that the package may have made just now
         units.enable(transaction.units)
-        # dpkg may have restarted them already: with the new configuration too, which was there before
-        stale = [unit for unit in transaction.units if self._stale(unit, transaction)]
-        if stale:
-            units.restart(stale)
+        units.restart(transaction.units)
 
     def wait(self, transaction: Transaction) -> str | None:
         return units.wait_until_healthy(
@@ -85,11 +81,6 @@ class Board:
         if not path.is_file():
             raise UpdateError(f"{path} is not there any more")
         return path
-
-    def _stale(self, unit: str, transaction: Transaction) -> bool:
-        look = units.look(unit)
-        old = look.invocation in transaction.invocations
-        return transaction.first or old or look.state not in ("active", "activating")
 
     def _what(self, transaction: Transaction) -> str:
         return transaction.previous.version if transaction.previous else "the configuration before"

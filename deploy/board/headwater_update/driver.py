@@ -79,10 +79,10 @@ class Driver:
 
     def _install(self, transaction: Transaction) -> Transaction:
         try:
-            self._machine.put_files(transaction)
             if transaction.new:
                 self._say(f"installing {transaction.new.version}")
                 self._machine.install(transaction)
+            self._machine.put_files(transaction)  # now there is a group that secrets are for
         except (UpdateError, OSError) as error:
             return transaction.failed(str(error))
         return replace(transaction, phase="waiting", advice=self._machine.advise(transaction))

@@ -105,7 +105,8 @@ def wait_until_healthy(
 def last_lines(unit: str) -> str:
     """The end of what the service said, without what systemd says of it."""
     code, out, _ = attempt("journalctl", f"_SYSTEMD_UNIT={unit}", "--lines=3", "--output=cat", "--no-pager")
-    return f"; its log ends: {last_words(out)}" if code == 0 and out.strip() else ""
+    lines = "\n".join(dict.fromkeys(out.splitlines()))  # what it says each time it ends is told once
+    return f"; its log ends: {last_words(lines)}" if code == 0 and lines else ""
 
 
 def resume_at_boot(program: Path) -> None:
