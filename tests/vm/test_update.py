@@ -167,6 +167,26 @@ def test_who_asked_may_go_away(one: UpdatedBoard) -> None:
     assert one.running == "1.0 of bbb1"
 
 
+@pytest.mark.parametrize(("kills", "outcome"), [(1, "confirmed"), (2, "rolled back")])
+def test_the_work_goes_on_when_it_is_killed_but_not_for_ever(one: UpdatedBoard, kills: int, outcome: str) -> None:
+    there = one.send(one.make("1.1"))
+    with subprocess.Popen(
+        ["ssh", "-F", one.board.config, "root@board", f"headwater-update install {there}"]
+    ) as asking:
+        for attempt in range(1, kills + 1):
+            wait_until(
+                lambda attempt=attempt: (
+                    (one.status["transaction"] or {}).get("phase") == "waiting"  # type: ignore[misc]
+                    and one.status["transaction"]["attempts"] == attempt
+                ),
+                f"attempt {attempt}",
+            )
+            one.board.ssh("systemctl kill --signal=KILL headwater-update-work")
+        assert asking.wait(LONG_S) == (0 if outcome == "confirmed" else 1)
+    assert one.status["last"]["outcome"] == outcome
+    assert one.running == ("1.1 of bbb1" if outcome == "confirmed" else "1.0 of bbb1")
+
+
 @pytest.mark.parametrize("behaviour", ["healthy", "never ready"])
 @pytest.mark.parametrize("phase", ["installing", "waiting"])
 def test_a_power_cut_ends_with_the_new_version_if_it_does_and_else_with_the_old(

@@ -23,9 +23,14 @@ RESUME_UNIT = """\
 [Unit]
 Description=Update of Headwater: install, wait for health, keep or roll back
 Before={before}
+StartLimitIntervalSec=10min
+StartLimitBurst=5
 
 [Service]
 Type=exec
+# Each start counts as an attempt: a mistake in the work ends with the version before, too.
+Restart=on-failure
+RestartSec=2s
 ExecStartPre=/usr/bin/python3 -I {program} count
 ExecStart=/usr/bin/python3 -I {program} work
 """
