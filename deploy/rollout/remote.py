@@ -18,7 +18,7 @@ from deploy.rollout.updater import build_updater
 
 SENT = "/var/lib/headwater-update/sent"
 TRANSFER_S = 1800.0
-LOOK_S = 1.0
+RETRY_S = 5.0
 PATIENCE_S = 900.0
 """How long the board may be silent or busy beyond the wait for health: dpkg on a slow card, a reboot."""
 
@@ -92,20 +92,18 @@ class Remote:
         phase = ""
         while time.monotonic() < deadline:
             try:
-                status = self.status()
+                news = _json(self._need(self._call(f"wait {number} '{phase}'")).out)
             except Unreachable as error:
                 say(f"the connection is lost ({error}); the board goes on by itself")
-                time.sleep(5 * LOOK_S)
+                time.sleep(RETRY_S)
                 continue
-            last, transaction = status["last"] or {}, status["transaction"] or {}
-            if last.get("id") == number:
-                return dict(last)
-            if transaction.get("id") != number:
+            if news.get("done"):
+                return dict(news["done"])
+            if not news.get("phase"):
                 raise DeployError("the board does not know of this deployment any more: headwater-update status")
-            if transaction["phase"] != phase:
-                phase = transaction["phase"]
+            if news["phase"] != phase:
+                phase = news["phase"]
                 say(f"{phase} …")
-            time.sleep(LOOK_S)
         raise Unreachable("the board did not tell how it ended; it decides by itself: headwater-update status")
 
     @property

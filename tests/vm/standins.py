@@ -8,11 +8,11 @@ from pathlib import Path
 
 SERVICE = '''\
 #!/usr/bin/python3
-"""Samples nothing, and tells systemd what the gateway would."""
+"""Samples nothing, and tells systemd what the gateway, or the relay, would."""
 import os, socket, sys, time, tomllib
 
 BEHAVIOUR = "{behaviour}"
-configuration = tomllib.load(open("/etc/headwater/device.toml", "rb"))
+configuration = tomllib.load(open(sys.argv[1], "rb"))
 if configuration.get("broken"):
     sys.exit("device.toml:1: broken: there is no such key")
 
@@ -38,7 +38,7 @@ Description=A stand-in for the gateway
 
 [Service]
 Type=notify
-ExecStart=/usr/lib/headwater/service
+ExecStart=/usr/lib/headwater/service /etc/headwater/{configuration}
 Restart=on-failure
 RestartSec=1
 WatchdogSec=10
@@ -52,7 +52,7 @@ id headwater >/dev/null 2>&1 || useradd --system headwater
 {extra}
 if [ -d /run/systemd/system ]; then
     systemctl --system daemon-reload
-    [ -n "$HEADWATER_UPDATE" ] || [ -z "$2" ] || deb-systemd-invoke try-restart headwater-gateway.service
+    [ -n "$HEADWATER_UPDATE" ] || [ -z "$2" ] || deb-systemd-invoke try-restart headwater-gateway.service headwater-relay.service
 fi
 """
 COMMAND = """\
@@ -85,7 +85,8 @@ def build_package(
     shutil.rmtree(tree, ignore_errors=True)
     _write(tree / "usr/lib/headwater/service", SERVICE.format(behaviour=behaviour, version=version), 0o755)
     _write(tree / "usr/bin/headwater", COMMAND, 0o755)
-    _write(tree / "lib/systemd/system/headwater-gateway.service", UNIT)
+    for name, configuration in (("gateway", "device.toml"), ("relay", "relay.toml")):
+        _write(tree / f"lib/systemd/system/headwater-{name}.service", UNIT.format(configuration=configuration))
     if padding_mib:
         (tree / "usr/lib/headwater/padding").write_bytes(bytes(padding_mib << 20))
     _write(

@@ -167,6 +167,20 @@ def test_the_bundle_of_a_board_arrives_readable_for_the_service_alone(host: Host
     assert "[mqtt]" in host.board.ssh("cat /etc/headwater/device.toml")
 
 
+def test_a_relay_is_deployed_beside_a_gateway_and_both_have_to_be_healthy(one: Host) -> None:
+    (one.folder / "relay.toml").write_text('name = "bbb-relay"\n')
+    relay = ("--role", "relay", "--config", str(one.folder / "relay.toml"))
+    code, said = one.deploy(*relay, config=False)
+    assert code == 0, said
+    assert one.board.ssh("systemctl is-active headwater-gateway headwater-relay") == "active\nactive\n"
+    assert one.status["units"]["headwater-relay.service"]["enabled"]
+    one.package("1.1", "never ready")
+    code, said = one.deploy(*relay, "--health-timeout", "15", config=False)
+    assert code == 1
+    assert "1.0 runs again" in said
+    assert one.board.ssh("systemctl is-active headwater-gateway headwater-relay") == "active\nactive\n"
+
+
 def test_a_board_that_is_away_a_port_without_ssh_and_a_key_that_is_not_known(host: Host) -> None:
     host.package("1.0")
     config = host.board.config.read_text()

@@ -23,6 +23,8 @@ from .transaction import Transaction
 PROTOCOL = 1
 """Larger when a deployment has to talk to this program in another way."""
 FOLLOW_S = 0.5
+WAIT_S = 20.0
+"""Longer than that a deployment is not left without an answer."""
 EPILOG = """\
 examples:
   headwater-update install headwater_0.2.0_armhf.update   check, install, wait for health; keep it or roll back
@@ -106,6 +108,19 @@ def install(store: Store, options: argparse.Namespace) -> int:
         print("this version is installed, and runs: nothing to do")
         return 0
     return _follow(store, begun)
+
+
+def wait(store: Store, options: argparse.Namespace) -> int:
+    """Tell the phase when it is another one than that which is known, or after a while."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        transaction, last = store.transaction(), store.result()
+        phase = transaction.phase if transaction and transaction.id == options.id else ""
+        done = last if last.get("id") == options.id else None
+        if done or phase != options.phase or time.monotonic() > deadline:
+            print(json.dumps({"phase": phase, "done": done}))
+            return 0
+        time.sleep(FOLLOW_S)
 
 
 def roll_back(store: Store, options: argparse.Namespace) -> int:
@@ -252,6 +267,9 @@ def _parser() -> argparse.ArgumentParser:
     made = command("apply", apply, "for make deploy: begin the work on what was received")
     made.add_argument("id")
     _add_health(made)
+    made = command("wait", wait, "for make deploy: wait for another phase than this one")
+    made.add_argument("id")
+    made.add_argument("phase")
     command("count", count, "for systemd: count a start of the work")
     command("work", work, "for systemd: do the work, or go on with it")
     return parser
