@@ -52,7 +52,8 @@ id headwater >/dev/null 2>&1 || useradd --system headwater
 {extra}
 if [ -d /run/systemd/system ]; then
     systemctl --system daemon-reload
-    [ -n "$HEADWATER_UPDATE" ] || [ -z "$2" ] || deb-systemd-invoke try-restart headwater-gateway.service headwater-relay.service
+    [ -n "$HEADWATER_UPDATE" ] || [ -z "$2" ] ||
+        deb-systemd-invoke try-restart headwater-gateway.service headwater-relay.service
 fi
 """
 COMMAND = """\

@@ -154,6 +154,17 @@ def test_a_first_package_that_cannot_be_installed_is_removed_again(updated: Upda
     assert updated.board.ssh("dpkg --audit") == ""
 
 
+def test_another_package_manager_is_waited_for(one: UpdatedBoard) -> None:
+    held = (
+        "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'a'); fcntl.lockf(f, 2); print(1, flush=True)"
+    )
+    one.board.ssh(f'nohup python3 -c "{held}; time.sleep(15)" >/tmp/held 2>&1 &')
+    wait_until(lambda: one.board.ssh("cat /tmp/held") == "1\n", "the lock")
+    code, said = one.install(one.make("1.1"))
+    assert (code, said.splitlines()[-1]) == (0, "confirmed")
+    assert one.running == "1.1 of bbb1"
+
+
 def test_who_asked_may_go_away(one: UpdatedBoard) -> None:
     there = one.send(one.make("1.1", "never ready"))
     asking = subprocess.Popen(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -82,5 +83,7 @@ def _take(tar: tarfile.TarFile, file: File, folder: Path) -> None:
             digest.update(chunk)
             out.write(chunk)
             left -= len(chunk)
+        out.flush()
+        os.fsync(out.fileno())
     if left or content.read(1) or digest.hexdigest() != file.sha256:
         raise Refused(f"{file.name} is not the one that was signed: its size or SHA-256 differs")
