@@ -11,8 +11,8 @@ TEST_PACKAGES=(mosquitto mosquitto-clients chromium socat openssl util-linux gcc
 TEST_COMMANDS=(mosquitto mosquitto_pub chromium socat openssl cc unshare systemd-analyze shellcheck nginx curl ssh-keygen)
 DEB_PACKAGES=(mmdebstrap qemu-user-static arch-test uidmap)
 DEB_COMMANDS=(mmdebstrap qemu-arm-static arch-test newuidmap)
-VM_PACKAGES=(systemd-container lintian buildah docker-compose)
-VM_COMMANDS=(systemd-nspawn lintian buildah docker-compose)
+VM_PACKAGES=(systemd-container lintian buildah docker-compose qemu-system-x86 e2fsprogs)
+VM_COMMANDS=(systemd-nspawn lintian buildah docker-compose qemu-system-x86_64 mke2fs)
 
 say() { printf 'headwater: %s\n' "$*" >&2; }
 

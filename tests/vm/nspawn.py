@@ -29,15 +29,16 @@ exec systemd-nspawn "$@"
 """Boards beside each other must not share the control groups that systemd makes in them."""
 
 
-def debian_root(release: str = "bookworm") -> Path:
-    """A folder with Debian in it; made once, which takes two minutes."""
-    key = hashlib.sha256(" ".join((release, *PACKAGES)).encode()).hexdigest()[:12]
+def debian_root(*more: str, release: str = "bookworm") -> Path:
+    """A folder with Debian and more of its packages in it; made once, which takes two minutes."""
+    packages = (*PACKAGES, *more)
+    key = hashlib.sha256(" ".join((release, *packages)).encode()).hexdigest()[:12]
     root = CACHE / f"{release}-amd64-{key}"
     if not root.is_dir():
         CACHE.mkdir(parents=True, exist_ok=True)
         making = root.with_suffix(".making")
         shutil.rmtree(making, ignore_errors=True)
-        options = ("--mode=root", "--variant=minbase", "--architectures=amd64", f"--include={','.join(PACKAGES)}")
+        options = ("--mode=root", "--variant=minbase", "--architectures=amd64", f"--include={','.join(packages)}")
         subprocess.run(["mmdebstrap", "--quiet", *options, release, str(making)], check=True)
         making.rename(root)
     return root
@@ -46,20 +47,22 @@ def debian_root(release: str = "bookworm") -> Path:
 class Board:
     """One board: what it has on disk outlives its being switched off, and ends with the `with` block."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        """`options` are further ones of systemd-nspawn(1)."""
+    def __init__(self, folder: Path, *options: str, like: Board | None = None) -> None:
+        """`options` are further ones of systemd-nspawn(1); `like` is a board that is off, and stays as it is."""
         self.folder = folder
         self.root = folder / "root"
         self.port = free_port()
         self.key = folder / "login"
         self._options = options
+        self._like = like
         self._process: RunningProcess | None = None
 
     def __enter__(self) -> Self:
         upper, work = self.folder / "upper", self.folder / "work"
         for path in (upper, work, self.root):
             path.mkdir(parents=True)
-        layers = f"lowerdir={debian_root()},upperdir={upper},workdir={work}"
+        below = f"{self._like.folder / 'upper'}:{debian_root()}" if self._like else debian_root()
+        layers = f"lowerdir={below},upperdir={upper},workdir={work}"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.root)], check=True)
         try:
             self._prepare()
@@ -125,10 +128,15 @@ class Board:
         """A file of the board, as it is on disk."""
         return self.root / name.lstrip("/")
 
+    def _listening(self) -> str:
+        """Where its ssh server listens: the network is this machine's."""
+        return f"Port {self.port}\nListenAddress 127.0.0.1\n"
+
     def _prepare(self) -> None:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)], check=True)
         public = self.key.with_suffix(".pub").read_text()
-        subprocess.run(["chroot", str(self.root), "useradd", "--create-home", USER], check=True)
+        if self._like is None:
+            subprocess.run(["chroot", str(self.root), "useradd", "--create-home", USER], check=True)
         for home, owner in (("root", 0), (f"home/{USER}", 1000)):
             folder = self.path(home) / ".ssh"
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -136,7 +144,7 @@ class Board:
             for path in (folder, folder / "authorized_keys"):
                 os.chown(path, owner, owner)
         self.path("etc/sudoers.d/board").write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
-        self.path("etc/ssh/sshd_config.d/board.conf").write_text(f"Port {self.port}\nListenAddress 127.0.0.1\n")
+        self.path("etc/ssh/sshd_config.d/board.conf").write_text(self._listening())
         host_key = self.path("etc/ssh/ssh_host_ed25519_key.pub").read_text().split()
         known = self.folder / "known_hosts"
         known.write_text(f"[127.0.0.1]:{self.port} {host_key[0]} {host_key[1]}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,13 +83,28 @@ def host(tmp_path: Path) -> Iterator[Host]:
         yield Host(board, tmp_path)
 
 
-@pytest.fixture
-def one(host: Host) -> Host:
-    """The same with version 1.0 deployed."""
-    host.package("1.0")
-    code, said = host.deploy()
-    assert code == 0, said
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """A host that has deployed version 1.0 to a board, which is off."""
+    folder = tmp_path_factory.mktemp("deployed")
+    with Board(folder / "board") as board:
+        host = Host(board, folder)
+        host.package("1.0")
+        code, said = host.deploy()
+        assert code == 0, said
+        board.ssh("sync")
     return host
+
+
+@pytest.fixture
+def one(deployed: Host, tmp_path: Path) -> Iterator[Host]:
+    """A board like that one, and a host that has what that one has."""
+    with Board(tmp_path / "board", like=deployed.board) as board:
+        host = Host(board, tmp_path)
+        for name in ("update-key", "update-key.pub", "dist/headwater_1.0_amd64.deb"):
+            shutil.copy(deployed.folder / name, tmp_path / name)
+        wait_until(lambda: host.running == "1.0 of bbb1", "the service")
+        yield host
 
 
 def test_a_first_deployment_by_a_user_with_sudo_and_the_same_again(host: Host) -> None:
@@ -366,7 +382,7 @@ def test_a_fleet_with_bad_boards_gets_done_and_says_which_they_are(host: Host, t
         )
         code, said = host.deploy("--hosts", str(tmp_path / "boards.txt"), "--health-timeout", "25")
         assert code == 1
-        table = {line.split()[0]: line for line in said[said.rindex("board ") :].splitlines()}
+        table = {line.split()[0]: line for line in said.partition("\n\n")[2].splitlines()}
         assert "updated" in table["root@board"]
         assert "rolled back" in table["root@second"]
         assert "unreachable" in table["root@away"]

@@ -25,10 +25,10 @@ LONG_S = 150.0
 class UpdatedBoard:
     """A board with `headwater-update`, a trusted key and a configuration; nothing is installed yet."""
 
-    def __init__(self, board: Board, folder: Path) -> None:
+    def __init__(self, board: Board, folder: Path, key: Path | None = None) -> None:
         self.board = board
         self.folder = folder
-        self.key = folder / "updates"
+        self.key = key or folder / "updates"
         make_key(self.key)
         board.ssh("cat > /usr/sbin/headwater-update; chmod 755 /usr/sbin/headwater-update", build_updater())
         board.ssh("headwater-update enrol", public_key(self.key).encode())
@@ -72,12 +72,25 @@ def updated(tmp_path: Path) -> Iterator[UpdatedBoard]:
         yield UpdatedBoard(board, tmp_path)
 
 
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> UpdatedBoard:
+    """The same with version 1.0 installed, and off."""
+    folder = tmp_path_factory.mktemp("installed")
+    with Board(folder / "board") as board:
+        made = UpdatedBoard(board, folder)
+        code, said = made.install(made.make("1.0"))
+        assert code == 0, said
+        board.ssh("sync")
+    return made
+
+
 @pytest.fixture
-def one(updated: UpdatedBoard) -> UpdatedBoard:
-    """The same with version 1.0 installed."""
-    code, said = updated.install(updated.make("1.0"))
-    assert code == 0, said
-    return updated
+def one(installed: UpdatedBoard, tmp_path: Path) -> Iterator[UpdatedBoard]:
+    """A board like that one."""
+    with Board(tmp_path / "board", like=installed.board) as board:
+        made = UpdatedBoard(board, tmp_path, installed.key)
+        wait_until(lambda: made.running == "1.0 of bbb1", "the service")
+        yield made
 
 
 def test_a_first_version_is_installed_enabled_and_confirmed_and_the_same_again_changes_nothing(
