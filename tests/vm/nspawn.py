@@ -47,6 +47,9 @@ def debian_root(*more: str, release: str = "bookworm") -> Path:
 class Board:
     """One board: what it has on disk outlives its being switched off, and ends with the `with` block."""
 
+    connect_s = 5
+    """How long an attempt to log in may take."""
+
     def __init__(self, folder: Path, *options: str, like: Board | None = None) -> None:
         """`options` are further ones of systemd-nspawn(1); `like` is a board that is off, and stays as it is."""
         self.folder = folder
@@ -150,5 +153,5 @@ class Board:
         known.write_text(f"[127.0.0.1]:{self.port} {host_key[0]} {host_key[1]}\n")
         self.config.write_text(
             f"Host board\n HostName 127.0.0.1\n Port {self.port}\n IdentityFile {self.key}\n IdentitiesOnly yes\n"
-            f" UserKnownHostsFile {known}\n GlobalKnownHostsFile /dev/null\n BatchMode yes\n ConnectTimeout 5\n"
+            f" UserKnownHostsFile {known}\n GlobalKnownHostsFile /dev/null\n BatchMode yes\n ConnectTimeout {self.connect_s}\n"
         )

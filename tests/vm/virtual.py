@@ -20,6 +20,8 @@ NETWORK = "[Match]\nType=ether\n[Network]\nDHCP=ipv4\n"
 class VirtualBoard(Board):
     """The same, in qemu."""
 
+    connect_s = 60
+
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True)
         base = debian_root("linux-image-cloud-amd64", "udev")
