@@ -153,5 +153,6 @@ class Board:
         known.write_text(f"[127.0.0.1]:{self.port} {host_key[0]} {host_key[1]}\n")
         self.config.write_text(
             f"Host board\n HostName 127.0.0.1\n Port {self.port}\n IdentityFile {self.key}\n IdentitiesOnly yes\n"
-            f" UserKnownHostsFile {known}\n GlobalKnownHostsFile /dev/null\n BatchMode yes\n ConnectTimeout {self.connect_s}\n"
+            f" UserKnownHostsFile {known}\n GlobalKnownHostsFile /dev/null\n"
+            f" BatchMode yes\n ConnectTimeout {self.connect_s}\n"
         )
