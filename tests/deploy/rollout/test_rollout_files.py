@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,17 @@ def test_a_bundles_files_go_where_it_says_and_its_table_into_the_configuration(c
     files = gather("device.toml", config, bundle)
     assert files.keys() == {"device.toml", "device/ca.pem", "device/cert.pem", "device/key.pem"}
     assert files["device.toml"].decode() == f'[device]\nname = "bbb1"\n\n{MQTT}'
+
+
+def test_what_provision_makes_is_such_a_bundle(config: Path, tmp_path: Path) -> None:
+    pki = str(tmp_path / "pki")
+    for words in (["init", pki, "--broker", "broker.lan"], ["device", "bbb1", "--dir", pki]):
+        subprocess.run([sys.executable, "-m", "gateway", "provision", *words], check=True, capture_output=True)
+    files = gather("device.toml", config, tmp_path / "pki" / "devices" / "bbb1")
+    assert files.keys() == {"device.toml", "device/ca.pem", "device/cert.pem", "device/key.pem"}
+    table = tomllib.loads(files["device.toml"].decode())["mqtt"]
+    for name in ("ca", "cert", "key"):
+        assert table[name].removeprefix("/etc/headwater/") in files
 
 
 def test_what_contradicts_itself_is_refused(config: Path, bundle: Path) -> None:
