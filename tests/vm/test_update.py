@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,37 @@ def test_a_first_package_that_cannot_be_installed_is_removed_again(updated: Upda
     assert "this script is broken" in said
     assert "the package was removed again" in said
     assert updated.board.ssh("dpkg --audit") == ""
+
+
+def test_what_nobody_trusted_has_signed_or_is_not_for_this_board_is_refused(
+    one: UpdatedBoard, tmp_path: Path
+) -> None:
+    stranger = tmp_path / "stranger"
+    make_key(stranger)
+    package = read_deb(build_package(tmp_path, "1.1"))
+    cut = one.make("1.5")
+    cut.write_bytes(cut.read_bytes()[:-20_000])
+    older = make_update(package, [], "12", one.key, tmp_path / "older.update")
+    time.sleep(1.1)  # a serial number is a second
+    later = one.make("1.1", padding_mib=1)
+    refused = {
+        one.make("1.2", key=stranger): "the update is not signed by a key of /etc/headwater/update.pub",
+        cut: "this is no update of Headwater, or not all of it",
+        one.make("1.3", architecture="armhf"): "the update is for armhf; this board is amd64",
+        make_update(
+            package, [], "13", one.key, tmp_path / "13.update"
+        ): "the update is for Debian 13; this board has",
+        one.make("0.9"): "0.9 is older than 1.0, which is installed",
+        one.make("1.4", depends="python3-nosuch"): "this board lacks python3-nosuch",
+    }
+    for update, why in refused.items():
+        code, said = one.install(update)
+        assert (code, why in said) == (2, True), said
+    assert one.status["installed"] == "1.0"
+    assert one.install(later)[0] == 0
+    code, said = one.install(older)
+    assert (code, "a later update than this one was installed here already" in said) == (2, True), said
+    assert one.status["transaction"] is None or one.status["transaction"]["phase"] == "staging"
 
 
 def test_another_package_manager_is_waited_for(one: UpdatedBoard) -> None:
