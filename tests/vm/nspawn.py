@@ -49,6 +49,10 @@ class Board:
 
     connect_s = 5
     """How long an attempt to log in may take."""
+    command_s = 300
+    """How long a command may."""
+    packages: tuple[str, ...] = ()
+    """What it has beside the usual ones."""
 
     def __init__(self, folder: Path, *options: str, like: Board | None = None) -> None:
         """`options` are further ones of systemd-nspawn(1); `like` is a board that is off, and stays as it is."""
@@ -61,12 +65,7 @@ class Board:
         self._process: RunningProcess | None = None
 
     def __enter__(self) -> Self:
-        upper, work = self.folder / "upper", self.folder / "work"
-        for path in (upper, work, self.root):
-            path.mkdir(parents=True)
-        below = f"{self._like.folder / 'upper'}:{debian_root()}" if self._like else debian_root()
-        layers = f"lowerdir={below},upperdir={upper},workdir={work}"
-        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.root)], check=True)
+        self._mount()
         try:
             self._prepare()
             self.switch_on()
@@ -79,7 +78,7 @@ class Board:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cut_power()
-        subprocess.run(["umount", str(self.root)], check=True)
+        self._unmount()
 
     def switch_on(self) -> None:
         """Boot, and wait until one can log in."""
@@ -119,7 +118,7 @@ class Board:
     def try_ssh(self, command: str, data: bytes = b"", user: str = "root") -> tuple[int, str, str]:
         """Exit code, output and error output of a shell command on the board."""
         login = ["ssh", "-F", str(self.config), f"{user}@board", command]
-        done = subprocess.run(login, input=data, capture_output=True, check=False, timeout=300)
+        done = subprocess.run(login, input=data, capture_output=True, check=False, timeout=self.command_s)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
     @property
@@ -130,6 +129,18 @@ class Board:
     def path(self, name: str) -> Path:
         """A file of the board, as it is on disk."""
         return self.root / name.lstrip("/")
+
+    def _mount(self) -> None:
+        upper, work = self.folder / "upper", self.folder / "work"
+        for path in (upper, work, self.root):
+            path.mkdir(parents=True)
+        base = debian_root(*self.packages)
+        below = f"{self._like.folder / 'upper'}:{base}" if self._like else base
+        layers = f"lowerdir={below},upperdir={upper},workdir={work}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.root)], check=True)
+
+    def _unmount(self) -> None:
+        subprocess.run(["umount", str(self.root)], check=True)
 
     def _listening(self) -> str:
         """Where its ssh server listens: the network is this machine's."""
