@@ -28,7 +28,9 @@ def repacked(deb: Path, folder: Path, version: str, change: Callable[[Path], Non
     tree = folder / "tree"
     _run("dpkg-deb", "--raw-extract", str(deb), str(tree))
     control = tree / "DEBIAN" / "control"
-    control.write_text(control.read_text().replace(f"Version: {fields(deb)['Version']}\n", f"Version: {version}\n"))
+    control.write_text(
+        control.read_text().replace(f"Version: {fields(deb)['Version']}\n", f"Version: {version}\n")
+    )
     change(tree)
     other = folder / f"headwater_{version}_{fields(deb)['Architecture']}.deb"
     _run("dpkg-deb", "--root-owner-group", "-Znone", "--build", str(tree), str(other))

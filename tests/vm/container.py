@@ -1,4 +1,4 @@
-"""A machine of its own without hardware: Debian, booted by systemd in a container, with no network but loopback."""
+"""A machine of its own without hardware: Debian, booted by systemd in a container, without a network."""
 
 from __future__ import annotations
 

@@ -20,7 +20,9 @@ LARGEST_MIB = 12
 
 
 def test_lintian_finds_no_error(deb: Path) -> None:
-    done = subprocess.run(["lintian", "--allow-root", "--fail-on", "error", str(deb)], capture_output=True, text=True)
+    done = subprocess.run(
+        ["lintian", "--allow-root", "--fail-on", "error", str(deb)], capture_output=True, text=True
+    )
 
     assert done.returncode == 0, done.stdout
 
@@ -30,14 +32,20 @@ def test_its_version_is_the_projects_and_its_python_the_suites(deb: Path) -> Non
     found = fields(deb)
     needed = {depends.strip() for depends in found["Depends"].split(",")}
 
-    assert (found["Package"], found["Version"], found["Architecture"]) == ("headwater", f"{version}+deb12", "amd64")
+    assert (found["Package"], found["Version"], found["Architecture"]) == (
+        "headwater",
+        f"{version}+deb12",
+        "amd64",
+    )
     assert {"python3 (>= 3.11)", "python3 (<< 3.12)", "python3-numpy (>= 1:1.24)"} <= needed
 
 
 def test_everything_is_where_debian_has_it(deb: Path) -> None:
     there = contents(deb)
     files = [path for path, (mode, _) in there.items() if not mode.startswith("d")]
-    elsewhere = [path for path in files if not path.startswith(("/usr/lib/headwater/", "/usr/share/doc/headwater/"))]
+    elsewhere = [
+        path for path in files if not path.startswith(("/usr/lib/headwater/", "/usr/share/doc/headwater/"))
+    ]
 
     assert sorted(elsewhere) == [
         "/etc/headwater/device.toml",
@@ -71,7 +79,9 @@ def test_it_fits_a_boards_card(deb: Path) -> None:
 
 def test_what_it_holds_is_what_the_lock_names(deb: Path) -> None:
     lock = (ROOT / "requirements-debian.lock").read_text()
-    locked = {f"{name.replace('-', '_')}-{version}" for name, version in re.findall(r"^([\w.-]+)==(\S+)", lock, re.M)}
+    locked = {
+        f"{name.replace('-', '_')}-{version}" for name, version in re.findall(r"^([\w.-]+)==(\S+)", lock, re.M)
+    }
     names = {path.removeprefix(f"{SITE}/").split("/")[0] for path in contents(deb) if path.startswith(SITE)}
     held = {name.removesuffix(".dist-info").lower() for name in names if name.endswith(".dist-info")}
 

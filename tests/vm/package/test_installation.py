@@ -46,11 +46,12 @@ def test_it_is_installed_without_a_network_and_starts_nothing(installed: Contain
 def test_its_python_finds_all_that_it_imports_and_is_left_alone_by_the_callers(installed: Container) -> None:
     everything = (
         "import pkgutil, importlib, gateway, boards; "
-        "names = [m.name for p in (gateway, boards) for m in pkgutil.walk_packages(p.__path__, p.__name__ + '.')]; "
+        "walk = pkgutil.walk_packages; "
+        "names = [m.name for p in (gateway, boards) for m in walk(p.__path__, p.__name__ + '.')]; "
         "[importlib.import_module(n) for n in names if not n.endswith(('__main__', 'broker', 'demo'))]; "
         "import uvloop, zmq, cryptography, numpy; print(numpy.__file__)"
     )
-    found = installed.run(f"/usr/lib/headwater/bin/python3 -I -c \"{everything}\"")
+    found = installed.run(f'/usr/lib/headwater/bin/python3 -I -c "{everything}"')
     assert found.startswith("/usr/lib/python3/dist-packages/numpy/")
 
     installed.run("mkdir -p /root/trap && echo 'raise SystemExit(7)' >/root/trap/click.py")
@@ -123,4 +124,7 @@ def test_purging_leaves_nothing_but_the_user(installed: Container) -> None:
     left = "find / -xdev -name '*headwater*' -not -path '/proc/*' -not -path '/root/*' -not -path '/var/log/*'"
     assert installed.run(left) == ""
     assert "headwater" in installed.run("getent passwd headwater")
-    assert installed.run("dpkg-query --show --showformat='${db:Status-Status}' headwater || true").strip() != "installed"
+    assert (
+        installed.run("dpkg-query --show --showformat='${db:Status-Status}' headwater || true").strip()
+        != "installed"
+    )

@@ -1,4 +1,4 @@
-"""The services, started by systemd in their sandboxes: samples from the board to the page, and what may go wrong."""
+"""The services, started by systemd in their sandboxes: samples from board to page, and what may go wrong."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def test_secrets_reach_it_though_only_root_may_read_them(running: Container) -> 
         "printf 'per_listener_settings true\\nlistener 1884 127.0.0.1\\npassword_file /etc/mosquitto/users\\n"
         "listener 1883 127.0.0.1\\nallow_anonymous true\\n' >/etc/mosquitto/conf.d/users.conf; "
         "systemctl restart mosquitto; "
-        "sed -i 's|^url = .*|url = \"mqtt://bbb1@127.0.0.1:1884\"\\n"
-        "password_file = \"/etc/headwater/secrets/mqtt-password\"|' /etc/headwater/device.toml; "
+        'sed -i \'s|^url = .*|url = "mqtt://bbb1@127.0.0.1:1884"\\n'
+        'password_file = "/etc/headwater/secrets/mqtt-password"|\' /etc/headwater/device.toml; '
         f"systemctl restart {GATEWAY}"
     )
 
@@ -94,7 +94,9 @@ def test_secrets_reach_it_though_only_root_may_read_them(running: Container) -> 
 
 
 def test_without_any_secret_and_with_a_folder_of_them_gone_it_says_so(running: Container) -> None:
-    running.run("mv /etc/headwater/secrets/mqtt-password /root/; sed -i '/^password_file/d' /etc/headwater/device.toml")
+    running.run(
+        "mv /etc/headwater/secrets/mqtt-password /root/; sed -i '/^password_file/d' /etc/headwater/device.toml"
+    )
     running.run("sed -i 's|^url = .*|url = \"mqtt://127.0.0.1\"|' /etc/headwater/device.toml")
 
     running.run(f"systemctl restart {GATEWAY}")
@@ -130,7 +132,9 @@ def test_the_relay_serves_the_page_and_keeps_its_history_in_its_own_place(runnin
     assert shown(running, RELAY, "ActiveState") == "active"
     assert "<title>" in running.run("curl -sf http://127.0.0.1:8080/")
     wait_until(lambda: running.try_run("test -e /var/lib/headwater/relay/history")[0] == 0, "history", PATIENCE_S)
-    lines = running.run(f"curl -sN --max-time 3 'http://127.0.0.1:8080/api/v1/streams/{STREAM}/live?format=csv' || true")
+    lines = running.run(
+        f"curl -sN --max-time 3 'http://127.0.0.1:8080/api/v1/streams/{STREAM}/live?format=csv' || true"
+    )
     assert lines.count("\n") > 500
 
 
