@@ -57,6 +57,8 @@ class Archive:
         self._metas: dict[str, Metas] = {}
         self._begin: dict[str, Key] = {}
         """By stream, how far an earlier relay had come."""
+        self._taken: list[tuple[str, Delivery]] = []
+        """Messages that have not been put in their places yet."""
         self._parcel: list[tuple[str, HistoryRecord]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._waiting_bytes = 0
@@ -82,18 +84,14 @@ class Archive:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def take(self, stream: str, delivery: Delivery) -> None:
-        """Keep a message that was not there before."""
-        history = self._recent.of(stream)
-        record = _record_of(delivery, history)
-        self._recent.add(stream, record)
-        if self._thread is None:
-            return
-        self._parcel.append((stream, record))
+        """Keep a message that was not there before; many are put in their places together, which is cheaper."""
+        self._taken.append((stream, delivery))
         if self._timer is None:
             self._timer = self._loop.call_later(PARCEL_S, self._send_parcel)
 
     def end_epoch(self, stream: str, epoch: int, end: int, following: int) -> None:
         """The epoch had `end` frames, and `following` came next."""
+        self._place()
         self._recent.of(stream).end_epoch(epoch, end, following)
         if self._deep is not None and self._thread is not None:
             self._thread.submit(self._end_epoch, stream, epoch, end, following)
@@ -106,6 +104,7 @@ class Archive:
 
     def recent(self, stream: str) -> StreamHistory:
         """What is in memory; complete from `complete_from` on."""
+        self._place()
         return self._recent.find(stream) or StreamHistory(self._limits)
 
     def complete_from(self, stream: str) -> Key:
@@ -136,10 +135,20 @@ class Archive:
 
     # To the thread
 
+    def _place(self) -> None:
+        """Put what was taken into the memory, before anybody looks at it."""
+        taken, self._taken = self._taken, []
+        for stream, delivery in taken:
+            record = _record_of(delivery, self._recent.of(stream))
+            self._recent.add(stream, record)
+            if self._thread is not None:
+                self._parcel.append((stream, record))
+
     def _send_parcel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._place()
         parcel, self._parcel = self._parcel, []
         if not parcel or self._thread is None:
             return

@@ -7,6 +7,7 @@ apart on the spot, and all that were read together are acknowledged with one cal
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import time
 from collections.abc import Callable
@@ -76,8 +77,17 @@ class LoopClient(paho.Client):
             if self.socket() is None:
                 return len(data)
         if acks:
-            self._packet_queue(PUBACK, acks, 0, 1)
+            self._acknowledge(acks)
         return start
+
+    def _acknowledge(self, acks: bytes) -> None:
+        """Past paho's queue, as long as nothing waits there."""
+        connected, sent = self.socket(), 0
+        if connected is not None and not self.want_write():
+            with contextlib.suppress(OSError):  # full, or gone: paho knows what follows from it
+                sent = connected.send(acks)
+        if sent < len(acks):
+            self._packet_queue(PUBACK, acks[sent:], 0, 1)
 
     def _keep(self, data: bytes, start: int) -> None:
         self._rest = bytearray(data[start:])

@@ -152,6 +152,28 @@ def test_what_was_read_together_is_acknowledged_with_one_call() -> None:
     assert calls == [puback(1, 2, 3)]
 
 
+@pytest.mark.parametrize("room", [0, 1, 5, 8])
+def test_a_broker_that_takes_no_acknowledgement_now_gets_all_of_it_later(room: int) -> None:
+    yard = Yard(MQTTProtocolVersion.MQTTv311)
+    whole: Callable[[bytes], int] = yard.wire.send
+
+    def send(data: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise BlockingIOError
+        taken, room = min(room, len(data)), 0
+        return whole(data[:taken])
+
+    yard.wire.send = send  # type: ignore[method-assign]
+    yard.hear(publish(b"a/b", b"x", number=1) + publish(b"a/b", b"x", number=2))
+    yard.hear(publish(b"a/b", b"x", number=3))
+    assert len(yard.came) == 3
+    assert not yard.lost
+    yard.wire.send = whole  # type: ignore[assignment, method-assign]
+    yard.client.loop_write()
+    assert yard.wire.sent == puback(1, 2, 3)
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3, 1000])
 def test_everything_else_is_left_to_paho(cut: int) -> None:
     yard = Yard(MQTTProtocolVersion.MQTTv311)

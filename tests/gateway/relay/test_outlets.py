@@ -135,7 +135,7 @@ async def test_what_makes_no_sense_is_refused(relay: Relay, device: Peer, path: 
 
 async def test_a_reader_that_stalls_is_told_what_it_missed_in_its_own_format(relay: Relay, device: Peer) -> None:
     await introduce(relay, device)
-    frames, count = 4096, 300
+    frames, count = 4096, 100
     async with reading(relay, LIVE) as body:
         await lines(body, 1)
         viewer = await relay.watch("?stream=bbb1/ecg")
