@@ -69,6 +69,7 @@ source_tree() {
         cp "$unit" "$tree/debian/headwater.$(basename "$unit")"
     done
     cp deploy/systemd/backoff.conf "$tree/debian/"
+    .venv/bin/python -m deploy.rollout.updater "$tree/debian/bin/headwater-update"
     deploy/debian/changelog.sh "$SUITE" >"$tree/debian/changelog"
 }
 

@@ -55,6 +55,7 @@ def test_everything_is_where_debian_has_it(deb: Path) -> None:
         "/lib/udev/rules.d/60-headwater.rules",
         "/usr/bin/headwater",
         "/usr/lib/sysusers.d/headwater.conf",
+        "/usr/sbin/headwater-update",
     ]
     assert there["/etc/headwater/secrets/"] == ("drwx------", "root/root")
     assert {owner for _, owner in there.values()} == {"root/root"}
