@@ -16,7 +16,10 @@ from tests.support.processes import ROOT, RunningProcess
 from tests.support.waiting import wait_until
 
 CACHE = ROOT / "build" / "vm"
-PACKAGES = ("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "python3", "python3-numpy", "procps")
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "procps", "openssh-server", "sudo"),
+    *("python3", "python3-numpy", "ca-certificates"),
+)
 BOOT_S = 60.0
 USER = "debian"
 HIERARCHIES = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
