@@ -80,6 +80,12 @@ async def test_the_example_in_python(port: int) -> None:
     assert re.fullmatch(r"index \d+\n", await first_line(port, sys.executable, "-c", example("python")))
 
 
+async def test_the_example_that_asks_the_history(port: int) -> None:
+    async with asyncio.timeout(30):
+        while (line := await first_line(port, sys.executable, "-c", example("python", 1))) != "100 frames\n":
+            assert re.fullmatch(r"\d+ frames\n", line)
+
+
 async def test_the_example_in_javascript(port: int) -> None:
     assert re.fullmatch(r"bytes \d+\n", await first_line(port, str(NODE), "-e", example("js")))
 
