@@ -22,4 +22,13 @@ if [ "$network" != none ]; then
         [ ! -e "$file" ] || cat "$file" >"$root$file"
     done
 fi
+
+# What is set here may name programs and folders that are not there. pip's own settings and proxies hold.
+for name in $(compgen -e); do
+    case $name in
+        PIP_* | *_proxy | *_PROXY | SOURCE_DATE_EPOCH) ;;
+        *) unset "$name" ;;
+    esac
+done
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
 chroot "$root" sh -ec "cd /build; $command"

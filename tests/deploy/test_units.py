@@ -114,7 +114,7 @@ def test_it_fits_a_board_with_512_mib(unit: str) -> None:
     board = 512 << 20
 
     assert memory(value(unit, "MemoryHigh"), board) < memory(value(unit, "MemoryMax"), board) <= board / 2
-    assert int(value(unit, "TasksMax")) <= 64
+    assert int(value(unit, "TasksMax")) <= 256
 
 
 def memory(text: str, board: int) -> float:
