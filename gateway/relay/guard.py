@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from boards.errors import BadOption
 from gateway.relay.auth import EVERYTHING, Auth, AuthError, Grant, allowed_origin
 from gateway.relay.journal import Journal
+from gateway.relay.words import Asked, each_once, parse_words
 
 GRANT = web.RequestKey("grant", Grant)
 """What the request's sender may read."""
@@ -76,6 +78,15 @@ class Guard:
             return host in self._hosts or bool(ipaddress.ip_address(host))
         except ValueError:
             return False
+
+
+def asked_of(request: web.Request, model: type[Asked]) -> Asked:
+    """What the address asks for; answers 400 if that cannot be had."""
+    where = request.path.rpartition("/")[2]
+    try:
+        return parse_words(model, each_once(request.query.items(), where), where)
+    except BadOption as error:
+        raise web.HTTPBadRequest(text=f"{error}\n") from None
 
 
 def granted(request: web.Request, stream: str) -> Grant:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from boards.errors import BadOption
-from boards.options import Options, parse_options
 from gateway.quantities import Duration
 from gateway.relay.history import Excerpt, StreamHistory
 from gateway.relay.wish import LARGEST, Number
+from gateway.relay.words import Words
 
-FORMATS = ("json", "ndjson", "csv", "cbor", "npy")
 MOST_POINTS = 8192
 LATEST_NS = (1 << 63) - 1
 
@@ -28,40 +26,65 @@ def parse_moment(value: Any) -> int:
     if not isinstance(value, str):
         raise ValueError(f"must be {allowed}")
     if re.fullmatch(r"-?[0-9]{1,19}", value):
-        return max(-LATEST_NS, min(int(value), LATEST_NS))
+        return _within(int(value))
     try:
-        moment = datetime.fromisoformat(value.replace(" ", "+"))  # an address turns the zone's + into a space
+        moment = datetime.fromisoformat(value.upper().replace(" ", "+"))  # an address turns + into a space
     except ValueError:
         raise ValueError(f"must be {allowed}") from None
     if moment.tzinfo is None:
         raise ValueError(f"must be {allowed}: with its zone, Z for UTC")
     epoch = datetime.fromisoformat("1970-01-01T00:00:00Z")
-    return round((moment - epoch).total_seconds() * 1e6) * 1000
+    return _within((moment - epoch) // timedelta(microseconds=1) * 1000)
 
 
-Moment = Annotated[int, BeforeValidator(parse_moment)]
+def _within(utc_ns: int) -> int:
+    """Nothing is kept of what is further away than 64 bits reach."""
+    return max(-LATEST_NS, min(utc_ns, LATEST_NS))
+
+
+Moment = Annotated[
+    int,
+    BeforeValidator(parse_moment),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "integer", "minimum": -LATEST_NS, "maximum": LATEST_NS},
+            ],
+            "examples": ["2026-11-25T12:00:00Z", 1_795_608_000_000_000_000],
+        }
+    ),
+]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
-class Selection(Options):
+class Selection(Words):
     """One query. Without anything, all there is."""
 
     format: Literal["json", "ndjson", "csv", "cbor", "npy"] = "json"
+    """Of the body."""
     points: int | None = Field(default=None, ge=2, le=MOST_POINTS)
     """Not the samples but the least and the greatest of so many stretches of equal length."""
     start: Moment | None = Field(default=None, alias="from")
+    """From this moment on."""
     end: Moment | None = Field(default=None, alias="to")
-    """Not this moment itself."""
+    """Up to this moment, but not it itself."""
     epoch: Number | None = None
+    """With `index`: from this frame on."""
     index: Number | None = None
+    """With `epoch`: from this frame on."""
     count: Count | None = None
-    """Frames from (epoch, index) on."""
+    """With `epoch` and `index`: so many delivered frames."""
     at: Moment | None = None
+    """With `before` and `after`: around this moment."""
     before: Count = 0
+    """So many delivered frames before `at`."""
     after: Count = 0
-    """Frames around the moment `at`."""
+    """So many delivered frames from `at` on."""
     last: Duration | None = None
+    """The last so many seconds, up to the newest frame."""
     last_frames: Count | None = None
+    """The last so many delivered frames."""
 
     @model_validator(mode="after")
     def _one_question(self) -> Self:
@@ -98,11 +121,3 @@ class Selection(Options):
             return history.from_index(0, 0)
         end = self.end if self.end is not None else LATEST_NS
         return history.between(self.start if self.start is not None else -LATEST_NS, end)
-
-
-def selection_of(query: Mapping[str, Any]) -> Selection:
-    """What an address asks for; raises BadOption, in one line."""
-    try:
-        return parse_options(Selection, query, "samples")
-    except BadOption as error:
-        raise BadOption("; ".join(str(error).replace("samples: (top level): ", "").splitlines())) from None

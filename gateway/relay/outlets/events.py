@@ -17,8 +17,9 @@ from gateway.relay.client import Client
 from gateway.relay.core import Core
 from gateway.relay.delivery import Delivery, Span
 from gateway.relay.front import front_door
-from gateway.relay.guard import GRANT
+from gateway.relay.guard import GRANT, asked_of
 from gateway.relay.outlets.stream import LAST_CHUNK, chunk, response_head
+from gateway.relay.wish import EventsWish
 
 PING_S = 15.0
 """How often something is sent, so that proxies keep the connection."""
@@ -81,8 +82,9 @@ class EventsOutlet:
         return [web.get("/api/v1/events", self._handle)]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        device = asked_of(request, EventsWish).device
         door, transport = front_door(request)
-        listener = Listener(transport, self._core, request.get(GRANT, EVERYTHING), request.query.get("device"))
+        listener = Listener(transport, self._core, request.get(GRANT, EVERYTHING), device)
         headers = {
             **self._core.guard.headers_for(request),
             "Content-Type": "text/event-stream",

@@ -37,6 +37,7 @@ from gateway.relay.websocket import (
     text_frame,
 )
 from gateway.relay.wish import Wish, wish_of
+from gateway.relay.words import each_once
 
 PROTOCOL_VERSION = 1
 CONTROL_BYTES = 16 << 10
@@ -92,6 +93,13 @@ class Viewer(Client):
     def tell(self, about: str, content: dict[str, Any]) -> None:
         """Send a control message; of two about the same that wait, only the newer one counts."""
         self.subscriber.note(about, text_frame(content))
+
+    def subscribe_as_in(self, query: Mapping[str, str]) -> None:
+        """Change to the stream that the address names."""
+        try:
+            self.subscribe(each_once(query.items(), "subscribe"))
+        except BadOption as error:
+            self.refuse("bad_request", str(error))
 
     def subscribe(self, content: Mapping[str, Any]) -> None:
         """Change to a stream."""
@@ -265,8 +273,8 @@ class LiveOutlet:
             b"Sec-WebSocket-Accept: " + key.encode() + b"\r\n\r\n"
         )
         viewer.greet()
-        if "stream" in request.query:
-            viewer.subscribe(request.query)
+        if request.query:
+            viewer.subscribe_as_in(request.query)
         door.take_over(request.protocol, viewer)
         return web.Response()
 

@@ -8,17 +8,17 @@ from itertools import islice
 
 from aiohttp import web
 
-from boards.errors import BadOption
 from gateway.lines import columns_of, json_lines
 from gateway.model import Batch
 from gateway.relay.catalogue import StreamState
 from gateway.relay.core import Core
 from gateway.relay.delivery import Delivery
 from gateway.relay.forms import CborForm, CsvForm
+from gateway.relay.guard import asked_of
 from gateway.relay.history import Excerpt
 from gateway.relay.outlets.stream import known_stream
 from gateway.relay.replay import delivery_of
-from gateway.relay.selection import Selection, selection_of
+from gateway.relay.selection import Selection
 from gateway.relay.tables import Rows, Summary, TooMuch, envelopes_cbor, table_csv, table_json, table_npy, table_of
 
 QUERIES = 8
@@ -53,10 +53,7 @@ class SamplesOutlet:
 
     async def _samples(self, request: web.Request) -> web.StreamResponse:
         state = known_stream(self._core, request)
-        try:
-            selection = selection_of(request.query)
-        except BadOption as error:
-            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        selection = asked_of(request, Selection)
         if self._answering >= QUERIES:
             raise web.HTTPServiceUnavailable(
                 text=f"the relay answers {QUERIES} questions at a time\n", headers={"Retry-After": "1"}

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from aiohttp import web
 from aiohttp.http import HttpVersion11
 
-from boards.errors import BadOption
 from gateway.errors import TopicError
 from gateway.relay.auth import EVERYTHING, Grant
 from gateway.relay.catalogue import StreamState
@@ -21,9 +20,9 @@ from gateway.relay.core import Core
 from gateway.relay.delivery import Form
 from gateway.relay.forms import PlainForm, make_form
 from gateway.relay.front import front_door
-from gateway.relay.guard import GRANT, granted
+from gateway.relay.guard import GRANT, asked_of, granted
 from gateway.relay.replay import Place, place_of
-from gateway.relay.wish import Wish, wish_of
+from gateway.relay.wish import HttpWish
 from gateway.topics import split_stream_key
 
 CONTENT_TYPES = {
@@ -76,8 +75,8 @@ class StreamOutlet:
     async def _live(self, request: web.Request) -> web.StreamResponse:
         state = known_stream(self._core, request)
         grant = granted(request, state.key)
-        form = one_of(request.query, "format", tuple(CONTENT_TYPES), "csv")
-        wish = _wish(request, state.key)
+        asked = asked_of(request, HttpWish)
+        form, wish = asked.format, asked.of(state.key)
         place = None if wish.start is None else await place_of(self._core.archive, state.key, wish.start)
         chunked = request.version >= HttpVersion11
         lines = self._form(state, form)
@@ -121,16 +120,6 @@ def response_head(headers: Mapping[str, str]) -> bytes:
     return f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode()
 
 
-def _wish(request: web.Request, stream: str) -> Wish:
-    """What the query asks for; answers 400 for what cannot be had."""
-    query = {name: value for name, value in request.query.items() if name != "format"}
-    try:
-        wish = wish_of(query, stream)
-    except BadOption as error:
-        raise web.HTTPBadRequest(text=f"{error}\n") from None
-    return wish
-
-
 def known_stream(core: Core, request: web.Request) -> StreamState:
     """The stream in the path; answers 400 for a bad name and 404 for one that nobody has heard of."""
     key = f"{request.match_info['device']}/{request.match_info['stream']}"
@@ -143,11 +132,3 @@ def known_stream(core: Core, request: web.Request) -> StreamState:
     if state is None:
         raise web.HTTPNotFound(text=f"There is no stream {key}.\n")
     return state
-
-
-def one_of(query: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:
-    """A parameter of the query; answers 400 unless it is one of those."""
-    value = query.get(name, default)
-    if value not in allowed:
-        raise web.HTTPBadRequest(text=f"{name} must be one of {', '.join(allowed)}.\n")
-    return value

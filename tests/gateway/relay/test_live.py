@@ -137,9 +137,17 @@ async def test_a_bad_request_leaves_the_subscription_as_it_is(relay: Relay, devi
     assert await viewer.next() == sent
 
 
-async def test_a_bad_stream_in_the_address_is_answered(relay: Relay) -> None:
-    viewer = await relay.watch("?stream=ecg")
-    assert "must be 'device/stream'" in (await viewer.told("error"))["message"]
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("?stream=ecg", "must be 'device/stream'"),
+        ("?stream=bbb1/ecg&stream=bbb2/ecg", "is given twice"),
+        ("?policy=decimate", "is missing"),
+    ],
+)
+async def test_a_bad_wish_in_the_address_is_answered(relay: Relay, query: str, words: str) -> None:
+    viewer = await relay.watch(query)
+    assert words in (await viewer.told("error"))["message"]
     assert await viewer.is_quiet()
 
 

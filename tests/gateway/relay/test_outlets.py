@@ -120,6 +120,11 @@ async def test_an_old_client_gets_the_body_without_chunks(relay: Relay, device: 
     [
         (LIVE + "?format=xml", 400),
         (LIVE + "?policy=hope", 400),
+        (LIVE + "?format=csv&format=csv", 400),
+        (LIVE + "?stream=bbb1/other", 400),
+        (LIVE + "?colour=red", 400),
+        ("/api/v1/events?device=%23", 400),
+        ("/api/v1/events?devise=bbb1", 400),
         ("/api/v1/streams/bbb1/nothing/live", 404),
         ("/api/v1/streams/b%20b/ecg/live", 400),
         ("/api/v1/streams/%23/%2B/live", 400),
