@@ -14,12 +14,13 @@ from aiohttp import web
 
 from gateway.config import RelayConfig, SourceSettings
 from gateway.errors import ConfigError, HeadwaterError
+from gateway.relay.application import application
 from gateway.relay.core import Core
 from gateway.relay.front import FrontDoor
 from gateway.relay.http_log import http_log
 from gateway.relay.ingest import Ingest, Source
 from gateway.relay.listening import listen
-from gateway.relay.outlets import FEED_OUTLETS, HTTP_OUTLETS, FeedOutlet
+from gateway.relay.outlets import FEED_OUTLETS, FeedOutlet
 from gateway.relay.pipe import CLOSE_S
 from gateway.relay.reception import Reception
 from gateway.relay.tls import load_certificate
@@ -27,7 +28,6 @@ from gateway.state import held, made, state_path
 
 log = logging.getLogger(__name__)
 
-PAGE = Path(__file__).parent / "web" / "dist"
 SHUTDOWN_S = 1.0
 KEEPALIVE_S = 60.0
 """How long a connection may be idle between two requests; aiohttp's own is an hour."""
@@ -53,7 +53,7 @@ class RelayService:
             self._undo.enter_context(held(made(self._directory, HISTORY_KEY), HISTORY_KEY, "relay"))
         await self._open_history()
         self._runner = web.AppRunner(
-            self._application(),
+            application(self._core),
             access_log=None,
             logger=http_log(),
             shutdown_timeout=SHUTDOWN_S,
@@ -172,17 +172,6 @@ class RelayService:
         connected = self._ingest is not None and self._ingest.connected
         self._core.announce("", {"type": "broker", "connected": connected})
 
-    def _application(self) -> web.Application:
-        core = self._core
-        application = web.Application(middlewares=[core.guard.check])
-        application.on_response_prepare.append(core.guard.headers)
-        for outlet in HTTP_OUTLETS:
-            application.add_routes(outlet(core).routes())
-        application.add_routes([web.get("/", _page)])
-        if PAGE.is_dir():
-            application.router.add_static("/", PAGE)
-        return application
-
 
 def history_directory(config: RelayConfig, worker: int = 0) -> Path | None:
     """Where the history is kept on disk, by each worker its own beside the first one's; None if it is not."""
@@ -190,9 +179,3 @@ def history_directory(config: RelayConfig, worker: int = 0) -> Path | None:
         return None
     first = config.history.directory or state_path(f"relay-{config.relay.port}", None) / "history"
     return first.with_name(f"{first.name}-{worker}") if worker else first
-
-
-async def _page(_: web.Request) -> web.FileResponse:
-    if not (PAGE / "index.html").is_file():
-        raise web.HTTPNotFound(text="The page is not built here; build it with 'make page'.\n")
-    return web.FileResponse(PAGE / "index.html")

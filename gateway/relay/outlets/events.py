@@ -79,7 +79,7 @@ class EventsOutlet:
 
     def routes(self) -> list[web.RouteDef]:
         """Where it is."""
-        return [web.get("/api/v1/events", self._handle)]
+        return [web.get("/api/v1/events", self._handle, allow_head=False)]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         device = asked_of(request, EventsWish).device

@@ -258,7 +258,7 @@ class LiveOutlet:
 
     def routes(self) -> list[web.RouteDef]:
         """Where it is."""
-        return [web.get("/api/v1/live", self.handle)]
+        return [web.get("/api/v1/live", self.handle, allow_head=False)]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One handshake."""

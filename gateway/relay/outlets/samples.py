@@ -49,7 +49,7 @@ class SamplesOutlet:
 
     def routes(self) -> list[web.RouteDef]:
         """Where it is."""
-        return [web.get("/api/v1/streams/{device}/{stream}/samples", self._samples)]
+        return [web.get("/api/v1/streams/{device}/{stream}/samples", self._samples, allow_head=False)]
 
     async def _samples(self, request: web.Request) -> web.StreamResponse:
         state = known_stream(self._core, request)

@@ -64,7 +64,7 @@ class StreamOutlet:
         """Where it is."""
         return [
             web.get("/api/v1/streams", self._list),
-            web.get("/api/v1/streams/{device}/{stream}/live", self._live),
+            web.get("/api/v1/streams/{device}/{stream}/live", self._live, allow_head=False),
         ]
 
     async def _list(self, request: web.Request) -> web.Response:

@@ -138,6 +138,17 @@ async def test_what_makes_no_sense_is_refused(relay: Relay, device: Peer, path: 
         assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.parametrize("path", [LIVE, LIVE.replace("live", "samples"), "/api/v1/events", "/api/v1/live"])
+async def test_head_is_no_way_to_ask_for_what_is_only_known_by_asking(
+    relay: Relay, device: Peer, path: str
+) -> None:
+    await introduce(relay, device)
+    async with relay.session.head(relay.url + path) as response:
+        assert (response.status, response.headers["Allow"]) == (405, "GET")
+    async with relay.session.head(relay.url + "/healthz") as response:
+        assert response.status == 200
+
+
 async def test_a_reader_that_stalls_is_told_what_it_missed_in_its_own_format(relay: Relay, device: Peer) -> None:
     await introduce(relay, device)
     frames, count = 4096, 100

@@ -10,7 +10,7 @@ import pytest
 
 from gateway import __version__
 from gateway.errors import ListenError
-from gateway.relay import service
+from gateway.relay import application
 from gateway.relay.service import RelayService
 from tests.gateway.relay.conftest import Relay, config_for, relay_at
 from tests.support.mosquitto import Mosquitto
@@ -45,6 +45,37 @@ async def test_what_is_not_there_is_not_found(relay: Relay) -> None:
             assert response.status == 404, path
 
 
+async def test_what_is_not_there_and_what_is_not_allowed_is_said_in_a_line(relay: Relay) -> None:
+    async with relay.session.get(relay.url + "/api/v1/nothing%0A") as response:
+        assert await response.text() == (
+            "There is nothing at '/api/v1/nothing%0A'; /api/v1/openapi.json says what there is.\n"
+        )
+    async with relay.session.post(relay.url + "/api/v1/streams") as response:
+        assert (response.status, response.headers["Allow"]) == (405, "GET,HEAD")
+        assert await response.text() == "POST is not allowed there; allowed: GET, HEAD.\n"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/\xff",
+        "/api/v1/streams/bbb1/\xff/samples",
+        "/api/v1/events?\xff=\xff",
+        "/api/v1/events?%ff=%0a",
+        "*",
+        "a:b",
+    ],
+)
+async def test_an_address_of_any_bytes_is_refused(relay: Relay, target: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(relay.url.rpartition(":")[2]))
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode("latin-1"))
+    async with asyncio.timeout(20):
+        status = await reader.readline()
+        assert status.split()[1] in (b"400", b"404"), status
+        assert b"Content-Type: text/plain" in await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+
+
 async def test_a_live_address_without_an_upgrade_is_a_bad_request(relay: Relay) -> None:
     async with relay.session.get(relay.url + "/api/v1/live") as response:
         assert response.status == 400
@@ -53,7 +84,7 @@ async def test_a_live_address_without_an_upgrade_is_a_bad_request(relay: Relay) 
 async def test_a_page_that_is_not_built_is_said_to_be_so(
     mosquitto: Mosquitto, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "PAGE", tmp_path_factory.mktemp("page") / "dist")
+    monkeypatch.setattr(application, "PAGE", tmp_path_factory.mktemp("page") / "dist")
     async with relay_at(mosquitto) as relay, relay.session.get(relay.url) as response:
         assert response.status == 404
         assert "make page" in await response.text()
@@ -65,7 +96,7 @@ async def test_a_page_that_is_built_is_served(
     page = tmp_path_factory.mktemp("page")
     (page / "index.html").write_text("<title>Headwater</title>")
     (page / "app.js").write_text("1")
-    monkeypatch.setattr(service, "PAGE", page)
+    monkeypatch.setattr(application, "PAGE", page)
     async with relay_at(mosquitto) as relay:
         async with relay.session.get(relay.url) as response:
             assert (response.status, await response.text()) == (200, "<title>Headwater</title>")
