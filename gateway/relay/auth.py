@@ -86,6 +86,8 @@ class Auth:
         """What the token grants; raises AuthError."""
         if len(token) > TOKEN_BYTES:
             raise AuthError("the token is too long")
+        if not token.isascii():
+            raise AuthError("the token is not valid: it has other characters than those of a JWT")
         problem = "no key fits the token"
         for key, algorithm in self._keys:
             try:
@@ -163,10 +165,10 @@ def allowed_origin(headers: Mapping[str, str], origins: Sequence[str]) -> bool:
     if origin is None or origin in origins:
         return True
     try:
-        own = urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
-    except ValueError:  # such as http://[
+        host = urlsplit(origin).netloc
+    except ValueError:
         return False
-    return own and origin != "null"
+    return host != "" and host.lower() == headers.get("Host", "").lower()
 
 
 def _public_key(path: Path) -> tuple[Any, str]:

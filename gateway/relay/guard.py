@@ -49,12 +49,15 @@ class Guard:
             raise web.HTTPForbidden(text="The Host is not one of this relay's; relay.origins names more.\n")
         if not allowed_origin(request.headers, self._origins):
             raise web.HTTPForbidden(text="Pages of this origin may not use the API; relay.origins names those.\n")
+        guarded = request.path.startswith(("/api/", "/metrics")) and request.path not in OPEN
         try:
             grant = self._auth.grant(request.headers)
         except AuthError as error:
-            self._journal.refused("http", request.remote or "?", str(error))
-            raise _unauthorized(str(error)) from None
-        if grant is None and request.path.startswith(("/api/", "/metrics")) and request.path not in (*OPEN, LIVE):
+            if guarded:
+                self._journal.refused("http", request.remote or "?", str(error))
+                raise _unauthorized(str(error)) from None
+            grant = None  # whose token is no longer good may still see the page and log in
+        if grant is None and guarded and request.path != LIVE:
             raise _unauthorized("a token is needed: Authorization: Bearer …")
         if grant is not None:
             request[GRANT] = grant

@@ -131,9 +131,10 @@ async def closed(viewer: Viewer) -> int | None:
 
 
 async def test_a_websocket_with_a_wrong_token_or_none_is_closed(guarded: Relay) -> None:
-    viewer = await guarded.watch()
-    await viewer.say(type="auth", token="nonsense")
-    assert await closed(viewer) == Close.UNAUTHORIZED
+    for wrong in ("nonsense", "\ud800", token(lifetime_s=-60)):
+        viewer = await guarded.watch()
+        await viewer.say(type="auth", token=wrong)
+        assert await closed(viewer) == Close.UNAUTHORIZED
     assert await closed(await guarded.watch()) == Close.UNAUTHORIZED
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
         await guarded.session.ws_connect(f"{guarded.url}/api/v1/live", headers=bearer("nonsense"))
@@ -249,3 +250,45 @@ async def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> Non
         RelayService(load_mapping(RelayConfig, {"relay": {"cert": str(path), "key": str(path)}}, "test"))
     with pytest.raises(ConfigError, match="belong together"):
         load_mapping(RelayConfig, {"relay": {"cert": str(path)}}, "test")
+
+
+HOSTILE = [
+    b"Authorization: Bearer \xff",
+    b"Authorization: Bearer " + b"a" * 10_000,
+    b"Authorization: Bearer a.b.c",
+    b"Cookie: headwater=\xff\xfe",
+    b'Cookie: headwater="\\777"; =; ;;',
+    b"Origin: http://[",
+    b"Origin: \xff",
+]
+
+
+async def answer_to(relay: Relay, path: str, *headers: bytes) -> int:
+    """The status that a request with just these headers gets."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(relay.url.rpartition(":")[2]))
+    writer.write(b"\r\n".join([f"GET {path} HTTP/1.1".encode(), *headers, b"", b""]))
+    async with asyncio.timeout(20):
+        line = await reader.readline()
+    writer.close()
+    return int(line.split()[1])
+
+
+@pytest.mark.parametrize("header", HOSTILE)
+async def test_headers_of_any_bytes_are_refused(guarded: Relay, header: bytes) -> None:
+    assert await answer_to(guarded, "/api/v1/streams", b"Host: 127.0.0.1", header) in (400, 401, 403)
+
+
+@pytest.mark.parametrize("host", [b"[", b"\xff", b"", b"a b", b"[::1"])
+async def test_a_host_of_any_bytes_is_refused(relay: Relay, host: bytes) -> None:
+    assert await answer_to(relay, "/api/v1/streams", b"Host: " + host) in (400, 403)
+
+
+async def test_a_token_that_is_no_longer_good_bars_nobody_from_the_page_and_the_login(
+    guarded: Relay,
+) -> None:
+    stale = {"Cookie": f"headwater={token(lifetime_s=-60)}"}
+    for path in ("/", "/healthz", "/api/v1/session"):
+        assert await status(guarded, path, **stale) == await status(guarded, path) != 401
+    assert await status(guarded, "/api/v1/streams", **stale) == 401
+    async with guarded.session.delete(guarded.url + "/api/v1/session", headers=stale) as response:
+        assert response.status == 200
