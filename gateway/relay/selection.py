@@ -25,8 +25,8 @@ def parse_moment(value: Any) -> int:
         value = str(value)
     if not isinstance(value, str):
         raise ValueError(f"must be {allowed}")
-    if re.fullmatch(r"-?[0-9]{1,19}", value):
-        return _within(int(value))
+    if re.fullmatch(r"-?[0-9]{1,19}", value) and -LATEST_NS <= int(value) <= LATEST_NS:
+        return int(value)
     try:
         moment = datetime.fromisoformat(value.upper().replace(" ", "+"))  # an address turns + into a space
     except ValueError:
@@ -34,12 +34,8 @@ def parse_moment(value: Any) -> int:
     if moment.tzinfo is None:
         raise ValueError(f"must be {allowed}: with its zone, Z for UTC")
     epoch = datetime.fromisoformat("1970-01-01T00:00:00Z")
-    return _within((moment - epoch) // timedelta(microseconds=1) * 1000)
-
-
-def _within(utc_ns: int) -> int:
-    """Nothing is kept of what is further away than 64 bits reach."""
-    return max(-LATEST_NS, min(utc_ns, LATEST_NS))
+    utc_ns = (moment - epoch) // timedelta(microseconds=1) * 1000
+    return max(-LATEST_NS, min(utc_ns, LATEST_NS))  # nothing is kept of what is further away
 
 
 Moment = Annotated[
