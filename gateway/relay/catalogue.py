@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.codec import codec_named
+from gateway.relay.answers import StreamEntry
 from gateway.relay.intake import Intake
 
 MOST_METAS = 100
@@ -72,7 +73,7 @@ class Catalogue:
         """Whether the device says that it is there."""
         return bool((self.status(device) or {}).get("online"))
 
-    def listing(self) -> list[dict[str, Any]]:
+    def listing(self) -> list[StreamEntry]:
         """Every stream, for the API."""
         return [
             {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Hashable
-from typing import Any
 
+from gateway.relay.answers import Reads, SubscriberEntry
 from gateway.relay.auth import Grant
 from gateway.relay.core import Core
 from gateway.relay.delivery import Form
@@ -87,12 +87,12 @@ class Client(Pipe):
         self.leave()
         self._core.clients.pop(self, None)
 
-    def _reads(self) -> str:
+    def _reads(self) -> Reads:
         if self._watcher is not None:
             return "envelope"
         return "history" if self.subscriber.replaying else "complete" if isinstance(self._feed, tuple) else "live"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> SubscriberEntry:
         """For the list of subscribers."""
         subscriber = self.subscriber
         waits_for = subscriber.waits_for

@@ -7,11 +7,11 @@ as they came.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from gateway.account import IntervalSet, Range, StreamAccount, part_of
 from gateway.codec import CODECS
-from gateway.model import Batch, Gap, Message
+from gateway.model import Batch, Gap, GapReason, Message
+from gateway.relay.answers import Progress
 from gateway.relay.delivery import Delivery, Span
 from gateway.relay.skeleton import Skeleton
 
@@ -31,7 +31,7 @@ class Intake:
         """By epoch."""
         self.delivered = 0
         """Frames, in all epochs."""
-        self.lost: dict[str, int] = {}
+        self.lost: dict[GapReason, int] = {}
         """Frames, by reason."""
         self.duplicates = 0
         """Frames that came again."""
@@ -85,7 +85,7 @@ class Intake:
         for start, end in covered:
             account.deliver(start, end)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Progress:
         """For the API."""
         account = self.accounts[self.epoch] if self.epoch is not None else StreamAccount()
         return {

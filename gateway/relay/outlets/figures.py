@@ -11,6 +11,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from gateway import __version__
+from gateway.relay.answers import Health, Readiness, SubscriberList
 from gateway.relay.core import Core
 from gateway.relay.guard import need_admin
 
@@ -34,19 +35,18 @@ class FiguresOutlet:
         ]
 
     async def _health(self, _: web.Request) -> web.Response:
-        return web.json_response(
-            {
-                "status": "ok",
-                "version": __version__,
-                "worker": self._core.worker,
-                "broker": self._core.broker["connected"],
-                "undecodable": self._core.undecodable(),
-            }
-        )
+        health: Health = {
+            "status": "ok",
+            "version": __version__,
+            "worker": self._core.worker,
+            "broker": self._core.broker["connected"],
+            "undecodable": self._core.undecodable(),
+        }
+        return web.json_response(health)
 
     async def _ready(self, _: web.Request) -> web.Response:
-        ready = self._core.broker["connected"]
-        return web.json_response({"ready": ready}, status=200 if ready else 503)
+        answer: Readiness = {"ready": self._core.broker["connected"]}
+        return web.json_response(answer, status=200 if answer["ready"] else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         need_admin(request)
@@ -55,9 +55,12 @@ class FiguresOutlet:
 
     async def _subscribers(self, request: web.Request) -> web.Response:
         need_admin(request)
-        listing = [client.as_dict() for client in self._core.clients]
-        connections = self._core.gate.connections
-        return web.json_response({"worker": self._core.worker, "subscribers": listing, "connections": connections})
+        listing: SubscriberList = {
+            "worker": self._core.worker,
+            "subscribers": [client.as_dict() for client in self._core.clients],
+            "connections": self._core.gate.connections,
+        }
+        return web.json_response(listing)
 
 
 class OfWorker(Collector):

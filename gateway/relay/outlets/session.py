@@ -6,6 +6,7 @@ import time
 
 from aiohttp import web
 
+from gateway.relay.answers import Login, Session
 from gateway.relay.auth import COOKIE, AuthError, token_in
 from gateway.relay.core import Core
 
@@ -29,32 +30,32 @@ class SessionOutlet:
             grant = self._core.auth.grant(request.headers)
         except AuthError:
             grant = None
-        return web.json_response(
-            {
-                "required": self._core.auth.wanted,
-                "authorized": grant is not None,
-                "streams": list(grant.streams) if grant else [],
-            }
-        )
+        session: Session = {
+            "required": self._core.auth.wanted,
+            "authorized": grant is not None,
+            "streams": list(grant.streams) if grant else [],
+        }
+        return web.json_response(session)
 
     async def _open(self, request: web.Request) -> web.Response:
+        response = web.json_response(Login(authorized=True))
+        if not self._core.auth.wanted:
+            return response
         token = token_in({"Authorization": request.headers.get("Authorization", "")})
-        if token is None:
-            raise web.HTTPBadRequest(text="Send the token as Authorization: Bearer …\n")
-        response = web.json_response({"authorized": True})
-        if self._core.auth.wanted:
-            try:
-                grant = self._core.auth.check(token)
-            except AuthError as error:
-                self._core.journal.refused("session", request.remote or "?", str(error))
-                raise web.HTTPUnauthorized(text=f"{error}\n", headers={"WWW-Authenticate": "Bearer"}) from None
-            lifetime = max(1, int((grant.expires or time.time()) - time.time()))
-            response.set_cookie(
-                COOKIE, token, max_age=lifetime, httponly=True, samesite="Strict", secure=request.secure, path="/"
-            )
+        try:
+            if token is None:
+                raise AuthError("send the token as Authorization: Bearer …")
+            grant = self._core.auth.check(token)
+        except AuthError as error:
+            self._core.journal.refused("session", request.remote or "?", str(error))
+            raise web.HTTPUnauthorized(text=f"{error}\n", headers={"WWW-Authenticate": "Bearer"}) from None
+        lifetime = max(1, int((grant.expires or time.time()) - time.time()))
+        response.set_cookie(
+            COOKIE, token, max_age=lifetime, httponly=True, samesite="Strict", secure=request.secure, path="/"
+        )
         return response
 
     async def _close(self, _: web.Request) -> web.Response:
-        response = web.json_response({"authorized": False})
+        response = web.json_response(Login(authorized=False))
         response.del_cookie(COOKIE, path="/")
         return response

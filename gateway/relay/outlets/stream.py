@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.http import HttpVersion11
 
 from gateway.errors import TopicError
+from gateway.relay.answers import StreamList
 from gateway.relay.auth import EVERYTHING, Grant
 from gateway.relay.catalogue import StreamState
 from gateway.relay.client import Client
@@ -69,8 +70,9 @@ class StreamOutlet:
 
     async def _list(self, request: web.Request) -> web.Response:
         grant = request.get(GRANT, EVERYTHING)
-        listing = [entry for entry in self._core.catalogue.listing() if grant.allows(entry["stream"])]
-        return web.json_response({"streams": listing})
+        listing = self._core.catalogue.listing()
+        mine: StreamList = {"streams": [entry for entry in listing if grant.allows(entry["stream"])]}
+        return web.json_response(mine)
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         state = known_stream(self._core, request)
