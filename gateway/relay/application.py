@@ -26,7 +26,7 @@ def application(core: Core) -> web.Application:
     return made
 
 
-def page_routes() -> list[web.AbstractRouteDef]:
+def page_routes() -> list[web.RouteDef | web.StaticDef]:
     """The files of the page, each by its name: a folder at `/` would take in what is under `/api`."""
     entries = sorted(PAGE.iterdir()) if PAGE.is_dir() else []
     return [

@@ -11,6 +11,7 @@ from gateway.relay.core import Core
 from gateway.relay.outlets.events import EventsOutlet
 from gateway.relay.outlets.figures import FiguresOutlet
 from gateway.relay.outlets.live import LiveOutlet
+from gateway.relay.outlets.openapi import OpenApiOutlet
 from gateway.relay.outlets.samples import SamplesOutlet
 from gateway.relay.outlets.session import SessionOutlet
 from gateway.relay.outlets.stream import StreamOutlet
@@ -32,6 +33,7 @@ HTTP_OUTLETS: tuple[Callable[[Core], HttpOutlet], ...] = (
     EventsOutlet,
     FiguresOutlet,
     SessionOutlet,
+    OpenApiOutlet,
 )
 
 
