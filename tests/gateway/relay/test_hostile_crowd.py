@@ -58,6 +58,7 @@ def crowd(relay: Besieged, count: int) -> Iterator[list[socket.socket]]:
         yield [stack.enter_context(relay.connected()) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_up_to_the_limit_all_are_served_and_beyond_it_each_is_told(relay: Crowded) -> None:
     """A third says nothing, a third watches the stream, a third reads events; a healthy one comes last."""
     with crowd(relay, LIMIT - 1) as connections:

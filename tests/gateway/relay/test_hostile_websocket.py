@@ -194,6 +194,7 @@ def test_who_breaks_the_protocol_is_told_how_and_cut_off(relay: Besieged, data: 
     relay.answers()
 
 
+@pytest.mark.slow
 def test_thousands_of_subscriptions_on_one_connection_leave_nothing_behind(relay: Besieged) -> None:
     relay.device.publish("headwater/bbb1/stream/ecg/batch", b"nonsense")
     kinds: list[dict[str, Any]] = [
