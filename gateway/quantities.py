@@ -7,7 +7,7 @@ import re
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 _NUMBER_AND_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)\s*([A-Za-z]*)\s*")
 
@@ -24,11 +24,17 @@ _BYTES = {
 
 
 SLOWEST_HZ, FASTEST_HZ = 1e-12, 1e12
+LONGEST_S = 100 * 365.25 * 86400
+"""A hundred years: in ns it still fits into 64 bits, and no timer overflows."""
 
 
 def parse_duration(value: Any) -> float:
     """Seconds of `"100ms"`, `"5min"`, `2` or `"1.5s"`; raises ValueError."""
-    return _positive(value, _SECONDS, "a duration such as '100ms', '2s' or '5min'", "s")
+    allowed = "a duration such as '100ms', '2s' or '5min'"
+    duration = _positive(value, _SECONDS, allowed, "s")
+    if duration > LONGEST_S:
+        raise ValueError(f"must be {allowed}, at most a hundred years")
+    return duration
 
 
 def parse_size(value: Any) -> int:
@@ -81,7 +87,17 @@ def _positive(value: Any, units: dict[str, float] | dict[str, int], allowed: str
     return amount
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
+_USUAL_AMOUNT = r"(0\.[0-9]{0,8}[1-9]|[1-9][0-9]{0,3}(\.[0-9]{1,9})?)"
+DURATION_SCHEMA = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_S},
+        {"type": "string", "pattern": f"^{_USUAL_AMOUNT}({'|'.join(_SECONDS)})$"},
+    ],
+    "examples": ["100ms", "2s", "5min"],
+}
+"""What there is of a duration in JSON: the usual ways to write it, not all."""
+
+Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(DURATION_SCHEMA)]
 """Seconds."""
 
 Size = Annotated[int, BeforeValidator(parse_size)]

@@ -116,6 +116,7 @@ async def test_in_order_backlog_is_waited_for(relay: Relay, device: Peer) -> Non
         ({"epoch": "x", "index": 0}, "valid integer"),
         ({"policy": "hope"}, "'drop_oldest', 'decimate' or 'disconnect'"),
         ({"begin": 1}, "unknown key"),
+        ({"last": 1e300}, "at most a hundred years"),
         ({"envelope": {"width": 1}}, "greater than or equal to 2"),
         ({"envelope": {"channels": []}}, "at least 1"),
         ({"envelope": {"rate": 1000}}, "less than or equal to 60"),

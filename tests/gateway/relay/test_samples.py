@@ -174,6 +174,7 @@ async def test_points_are_the_least_and_the_greatest_and_lose_no_spike(filled: R
         ({"count": "1"}, "belongs to epoch"),
         ({"before": "1"}, "belong to at"),
         ({"last": "1 fortnight"}, "a duration"),
+        ({"last": "1e300"}, "at most a hundred years"),
         ({"points": "1"}, "greater than or equal to 2"),
         ({"points": "100000"}, "less than or equal to"),
         ({"points": "5", "format": "ndjson"}, "comes as"),
