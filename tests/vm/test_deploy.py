@@ -103,7 +103,7 @@ def one(deployed: Host, tmp_path: Path) -> Iterator[Host]:
         host = Host(board, tmp_path)
         for name in ("update-key", "update-key.pub", "dist/headwater_1.0_amd64.deb"):
             shutil.copy(deployed.folder / name, tmp_path / name)
-        wait_until(lambda: host.running == "1.0 of bbb1", "the service")
+        wait_until(lambda: host.running == "1.0 of bbb1", "the service", LONG_S)
         yield host
 
 
@@ -315,7 +315,7 @@ def test_a_version_that_was_installed_by_hand_is_fallen_back_to_if_its_package_i
 def test_the_board_decides_by_itself_when_the_connection_is_cut(one: Host) -> None:
     one.package("1.1", "hangs")
     with RunningProcess(one.command("--health-timeout", "25")) as deploying:
-        deploying.wait_for("waiting …", 60)
+        deploying.wait_for("waiting …", LONG_S)
         deploying.send(signal.SIGKILL)
     wait_until(lambda: one.status["transaction"] is None, "the board's decision", LONG_S)
     assert one.status["last"]["outcome"] == "rolled back"
@@ -325,9 +325,9 @@ def test_the_board_decides_by_itself_when_the_connection_is_cut(one: Host) -> No
 def test_a_deployment_goes_on_when_the_board_is_cut_off_and_comes_back(one: Host) -> None:
     one.package("1.1")
     with RunningProcess(one.command()) as deploying:
-        deploying.wait_for("waiting …", 60)
+        deploying.wait_for("waiting …", LONG_S)
         one.board.cut_power()
-        deploying.wait_for("the board goes on by itself", 60)
+        deploying.wait_for("the board goes on by itself", LONG_S)
         one.board.switch_on()
         assert deploying.wait(LONG_S) == 0, deploying
         assert "1.0 → 1.1" in deploying.out
@@ -363,7 +363,7 @@ def test_a_downgrade_has_to_be_meant(one: Host) -> None:
 def test_two_deployments_at_once_do_not_mix(one: Host) -> None:
     one.package("1.1")
     with RunningProcess(one.command()) as deploying:
-        deploying.wait_for("waiting …", 60)
+        deploying.wait_for("waiting …", LONG_S)
         code, said = one.deploy()
         assert code == 1
         assert "an update is under way there already" in said

@@ -90,7 +90,7 @@ def one(installed: UpdatedBoard, tmp_path: Path) -> Iterator[UpdatedBoard]:
     """A board like that one."""
     with Board(tmp_path / "board", like=installed.board) as board:
         made = UpdatedBoard(board, tmp_path, installed.key)
-        wait_until(lambda: made.running == "1.0 of bbb1", "the service")
+        wait_until(lambda: made.running == "1.0 of bbb1", "the service", LONG_S)
         yield made
 
 
@@ -215,7 +215,7 @@ def test_who_asked_may_go_away(one: UpdatedBoard) -> None:
     asking = subprocess.Popen(
         ["ssh", "-F", one.board.config, "root@board", f"headwater-update install --health-timeout 10 {there}"]
     )
-    wait_until(lambda: (one.status["transaction"] or {}).get("phase") == "waiting", "the wait for health")
+    wait_until(lambda: (one.status["transaction"] or {}).get("phase") == "waiting", "the wait for health", LONG_S)
     asking.kill()
     asking.wait()
     wait_until(lambda: one.status["transaction"] is None, "the board's decision", LONG_S)
@@ -236,6 +236,7 @@ def test_the_work_goes_on_when_it_is_killed_but_not_for_ever(one: UpdatedBoard, 
                     and one.status["transaction"]["attempts"] == attempt
                 ),
                 f"attempt {attempt}",
+                LONG_S,
             )
             one.board.ssh("systemctl kill --signal=KILL headwater-update-work")
         assert asking.wait(LONG_S) == (0 if outcome == "confirmed" else 1)
@@ -252,9 +253,9 @@ def test_a_power_cut_ends_with_the_new_version_if_it_does_and_else_with_the_old(
     with subprocess.Popen(
         ["ssh", "-F", one.board.config, "root@board", f"headwater-update install --health-timeout 25 {there}"]
     ):
-        wait_until(lambda: (one.status["transaction"] or {}).get("phase") == phase, phase)
+        wait_until(lambda: (one.status["transaction"] or {}).get("phase") == phase, phase, LONG_S)
         if phase == "installing":
-            wait_until(lambda: "1.1" in one.board.ssh("dpkg-query -W headwater"), "dpkg's work")
+            wait_until(lambda: "1.1" in one.board.ssh("dpkg-query -W headwater"), "dpkg's work", LONG_S)
         one.board.cut_power()
     one.board.switch_on()
     wait_until(lambda: one.status["transaction"] is None, "the board's decision", LONG_S)
@@ -271,7 +272,9 @@ def test_a_version_that_takes_the_board_down_twice_gets_no_third_chance(one: Upd
         with subprocess.Popen(
             ["ssh", "-F", one.board.config, "root@board", "true" if cut else f"headwater-update install {there}"]
         ):
-            wait_until(lambda: (one.status["transaction"] or {}).get("phase") == "waiting", "the wait for health")
+            wait_until(
+                lambda: (one.status["transaction"] or {}).get("phase") == "waiting", "the wait for health", LONG_S
+            )
             one.board.cut_power()
         one.board.switch_on()
     wait_until(lambda: one.status["transaction"] is None, "the board's decision", LONG_S)

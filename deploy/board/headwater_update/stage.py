@@ -86,12 +86,13 @@ def apply(
         return None
     if undone := packages.unfinished():
         raise Refused(f"dpkg is not done with something: {undone.splitlines()[0]}; run: dpkg --configure -a")
+    first = installed is None or _never_worked(store, installed)
     transaction = replace(
         staging,
         phase="installing",
         files=files,
-        first=installed is None,
-        previous=_previous(store, installed, fallback=fallback) if staging.new and installed else None,
+        first=first,
+        previous=None if first or not staging.new else _previous(store, installed, fallback=fallback),
         enabled=enabled,
         active=running,
         invocations=units.invocations(staging.units),
@@ -202,7 +203,13 @@ def _check_packages(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     return tuple(needed)
 
 
-def _previous(store: Store, installed: str, *, fallback: bool) -> Package | None:
+def _never_worked(store: Store, installed: str) -> bool:
+    """Whether what is installed is left of a first installation that failed."""
+    last = store.result()
+    return bool(last.get("first")) and last.get("outcome") == "rolled back" and last.get("version") == installed
+
+
+def _previous(store: Store, installed: str | None, *, fallback: bool) -> Package | None:
     current = store.current()
     if current and current.version == installed:
         return current
