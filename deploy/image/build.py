@@ -46,6 +46,8 @@ COMMANDS = {
     "dpkg-deb": "dpkg",
     "xz": "xz-utils",
 }
+PACKAGES = (package.COMMON, package.BOOT)
+
 BINFMT = Path("/proc/sys/fs/binfmt_misc/qemu-arm")
 
 
@@ -61,7 +63,8 @@ class Recipe:
     def key(self) -> str:
         """The same for the same image."""
         parts = [self.ssh_key, self.version, *self.archive.lines()]
-        files = [*package.sources(), CUSTOMISE, Path(package.__file__), Path(filesystems.__file__)]
+        files = [CUSTOMISE, Path(package.__file__), Path(filesystems.__file__)]
+        files += [source for each in PACKAGES for source in each.sources()]
         files += [] if self.deb is None else [self.deb]
         digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
         return hashlib.sha256("\n".join(parts + digests).encode()).hexdigest()[:12]
@@ -98,9 +101,9 @@ def make_parts(recipe: Recipe, cache: Path) -> Parts:
         return parts
     shutil.rmtree(parts.folder, ignore_errors=True)
     parts.folder.mkdir()
-    base = debian.base_layer(cache, recipe.archive, package.build_stub(cache))
-    ours = package.build_package(parts.folder, recipe.version)
-    packages = [ours, *([] if recipe.deb is None else [recipe.deb])]
+    base = debian.base_layer(cache, recipe.archive, package.STUB.build(cache, package.STUB_VERSION))
+    packages = package.build_all(PACKAGES, parts.folder, recipe.version)
+    packages += [] if recipe.deb is None else [recipe.deb]
     say("installing Headwater and what makes a card of it …")
     debian.top_layer(
         parts.folder,

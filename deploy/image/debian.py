@@ -86,8 +86,13 @@ def base_layer(cache: Path, archive: Archive, stub: Path) -> Path:
         return tar
     say(f"installing Debian {archive.suite} for {ARCHITECTURE} under emulation: some minutes, once …")
     options = [f"--dpkgopt={line}" for line in LEFT_OUT]
-    wanted = f"--include={','.join((*PACKAGES, str(stub)))}"
-    _mmdebstrap(cache, tar, archive, ["--variant=minbase", wanted, *options])
+    first = [
+        f'copy-in "{stub}" /tmp',
+        f'chroot "$1" dpkg --install "/tmp/{stub.name}"',
+        f'rm "$1/tmp/{stub.name}"',
+    ]
+    options += [f"--essential-hook={hook}" for hook in first]
+    _mmdebstrap(cache, tar, archive, ["--variant=minbase", f"--include={','.join(PACKAGES)}", *options])
     return tar
 
 
