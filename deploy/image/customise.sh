@@ -51,6 +51,13 @@ name_it() {
     mkdir -p "$ROOT/media/system" "$ROOT/media/state"
 }
 
+# Nobody looks at a screen, and what runs by itself at night takes time from sampling.
+quieten() {
+    inside systemctl --quiet set-default multi-user.target
+    inside systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service
+    echo 'LANG=C.UTF-8' >"$ROOT/etc/default/locale"
+}
+
 # What each board makes for itself at its first start must not be the same on all.
 remove_what_is_unique() {
     rm -f "$ROOT"/etc/ssh/ssh_host_* "$ROOT/var/lib/systemd/random-seed" "$ROOT/var/lib/dbus/machine-id"
@@ -69,6 +76,7 @@ take_boot_files() {
 install_packages
 add_user
 name_it
+quieten
 remove_what_is_unique
 take_boot_files
 inside dpkg-query --show >"$LOADER/packages.txt"

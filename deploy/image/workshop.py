@@ -20,7 +20,7 @@ from deploy.image.debian import Archive
 from deploy.image.tools import LAST_LINES, ImageError, environment, run, say
 
 INIT = Path(__file__).parent / "workshop-init"
-MODULES = ("virtio_mmio", "virtio_blk", "virtio_rng", "ext4")
+MODULES = ("virtio_mmio", "virtio_blk", "virtio_rng", "crc32c_generic", "ext4")
 PATIENCE_S = 3600
 RESULT = re.compile(r"^workshop: result (\d+)", re.MULTILINE)
 
@@ -123,7 +123,7 @@ def _make_initrd(tree: Path, version: str, initrd: Path) -> None:
             target = root / Path(path).relative_to(tree)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-    for name in ("modules.order", "modules.builtin"):
+    for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
         shutil.copy(tree / "lib/modules" / version / name, root / "lib/modules" / version / name)
     run("depmod", "-b", root, version)
     names = "\n".join(str(path.relative_to(root)) for path in [root, *sorted(root.rglob("*"))])
