@@ -51,6 +51,15 @@ name_it() {
     mkdir -p "$ROOT/media/system" "$ROOT/media/state"
 }
 
+# From the first start on: what is on the board's first pin, to the broker on the board.
+start_headwater() {
+    local config=$ROOT/etc/headwater/device.toml
+    [ -e "$config" ] || return 0
+    sed -i 's/^board = "simulated" /board = "beaglebone"/' "$config"
+    grep -q '^board = "beaglebone"' "$config"
+    inside systemctl --quiet enable headwater-gateway.service
+}
+
 # Nobody looks at a screen, and what runs by itself at night takes time from sampling.
 quieten() {
     inside systemctl --quiet set-default multi-user.target
@@ -76,6 +85,7 @@ take_boot_files() {
 install_packages
 add_user
 name_it
+start_headwater
 quieten
 remove_what_is_unique
 take_boot_files

@@ -34,7 +34,11 @@ README = """\
 This is the part of the card that every computer can read. The BeagleBone looks here each time it starts:
 
   authorized_keys   the public keys (~/.ssh/id_ed25519.pub) of who may log in: ssh debian@headwater-….local
+  device.toml       Headwater's configuration: which pins, how fast, to which broker
+  certificates      the folder that `headwater provision device` made for this board; it is taken off the card
   reset             an empty file of this name puts aside everything that was changed since the card was written
+
+What could not be used is said in headwater-error.txt.
 
 The folders belong to the bootloader.
 """

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deploy.image.tools import run
 
-TREES = Path(__file__).parent / "package"
+TREES = Path(__file__).parent / "tree"
 """A folder for each package, with what it installs, and its maintainer scripts in DEBIAN."""
 
 

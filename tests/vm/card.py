@@ -44,6 +44,11 @@ class Card:
         """How the tools of e2fsprogs name a partition of it."""
         return f"{self.path}?offset={partition.offset}"
 
+    @property
+    def at_config(self) -> str:
+        """How mtools names the first partition."""
+        return f"{self.path}@@{self.config.offset}"
+
     def debugfs(self, request: str, partition: Partition | None = None) -> bytes:
         """What debugfs(8) answers, by default about the system."""
         return tool("debugfs", "-R", request, self.at(partition or self.system))
@@ -64,11 +69,11 @@ class Card:
 
     def boot_file(self, name: str) -> bytes:
         """A file of the first partition, which U-Boot reads."""
-        return tool("mcopy", "-n", "-i", f"{self.path}@@{self.config.offset}", f"::{name}", "-")
+        return tool("mcopy", "-n", "-i", self.at_config, f"::{name}", "-")
 
     def boot_names(self, folder: str = "/") -> set[str]:
         """The names in a folder of the first partition."""
-        listed = tool("mdir", "-b", "-i", f"{self.path}@@{self.config.offset}", f"::{folder}").decode()
+        listed = tool("mdir", "-b", "-i", self.at_config, f"::{folder}").decode()
         return {line.rstrip("/").rsplit("/", 1)[-1] for line in listed.splitlines()}
 
 

@@ -30,7 +30,10 @@ class Board:
     def __init__(
         self, folder: Path, *disks: Path, boot: Path, append: str, broker: int | None = None, extra: str = ""
     ) -> None:
-        """`boot` has the kernel and the RAM disk; `broker` is a port of this computer that the board can reach."""
+        """`boot` has the kernel and the RAM disk, or is a bootloader that finds them on the first disk.
+
+        `broker` is a port of this computer that the board can reach.
+        """
         self.folder = folder
         self.port = free_port()
         self.login = Login("127.0.0.1", self.port)
@@ -103,13 +106,16 @@ class Board:
         for number, disk in enumerate(self._disks):
             drives += ["-drive", f"file={disk},if=none,format=raw,id=disk{number},cache=writeback"]
             drives += ["-device", f"virtio-blk-device,drive=disk{number}"]
+        start = ["-bios", str(self._boot)]
+        if self._boot.is_dir():
+            start = ["-kernel", str(self._boot / "vmlinuz"), "-initrd", str(self._boot / "initrd.gz")]
+            start += ["-append", self._append]
         machine = ["-M", "virt", "-cpu", "cortex-a15", "-smp", "2", "-m", str(MEMORY_MB), "-display", "none"]
         return [
             "qemu-system-arm",
             *machine,
             *("-monitor", "none", "-serial", f"file:{self.folder / 'console.log'}"),
-            *("-kernel", str(self._boot / "vmlinuz"), "-initrd", str(self._boot / "initrd.gz")),
-            *("-append", self._append),
+            *start,
             *drives,
             *("-netdev", network, "-device", "virtio-net-device,netdev=net"),
         ]

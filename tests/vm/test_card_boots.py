@@ -13,11 +13,14 @@ import pytest
 from deploy.image.layout import DISK_ID, MIB
 from tests.vm.card import Card, tool
 from tests.vm.cards import Made
-from tests.vm.qemu import Board, copy_card
+from tests.vm.qemu import Board, copy_card, on_virt
 
 pytestmark = pytest.mark.timeout(1800)
 
 CARD_SIZE = 3072 * MIB
+WITHOUT_ADC = "systemd.mask=headwater-gateway.service"
+"""There is none here, and a gateway that tries for ever takes the machine's time."""
+UBOOT = Path("/usr/lib/u-boot/qemu_arm/u-boot.bin")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +29,7 @@ def board(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boar
     folder = tmp_path_factory.mktemp("board")
     card = copy_card(made.image, folder / "card.img", CARD_SIZE)
     began = time.monotonic()
-    with Board(folder, card, boot=made.kernel, append=made.append) as board:
+    with Board(folder, card, boot=made.kernel, append=made.append, extra=WITHOUT_ADC) as board:
         print(f"\nfirst start to login: {time.monotonic() - began:.0f} s")
         yield board
 
@@ -119,13 +122,13 @@ class TestWhatIsOnTheFirstPartition:
         return Card(copy_card(made.image, tmp_path / "card.img", CARD_SIZE))
 
     def put(self, card: Card, name: str, text: str) -> None:
-        tool("mcopy", "-o", "-i", f"{card.path}@@{card.config.offset}", "-", f"::{name}", data=text.encode())
+        tool("mcopy", "-o", "-i", card.at_config, "-", f"::{name}", data=text.encode())
 
     def test_keys_are_added_and_a_reset_puts_the_changes_aside(
         self, card: Card, made: Made, tmp_path: Path
     ) -> None:
         self.put(card, "authorized_keys", "# mine\r\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOther other@laptop")
-        board = Board(tmp_path, card.path, boot=made.kernel, append=made.append)
+        board = Board(tmp_path, card.path, boot=made.kernel, append=made.append, extra=WITHOUT_ADC)
         with board:
             keys = board.login.lines("cat /home/debian/.ssh/authorized_keys")
             assert keys[-1] == "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOther other@laptop"
@@ -138,6 +141,21 @@ class TestWhatIsOnTheFirstPartition:
             assert board.login.run("cat /media/state/before-reset/etc/changed") == "changed"
             assert board.login.run("cat /etc/machine-id") != machine
             assert "reset" not in board.login.lines("ls /boot/firmware")
+
+
+class TestTheBootloader:
+    """Debian's U-Boot of the same version, built for QEMU's machine: it looks for its menu in the same way."""
+
+    def test_it_finds_the_menu_and_starts_the_kernel_with_its_ram_disk(self, made: Made, tmp_path: Path) -> None:
+        card = Card(copy_card(made.image, tmp_path / "card.img", CARD_SIZE))
+        menu = card.boot_file("/extlinux/extlinux.conf").decode()
+        # the device tree is the one part that is for the board alone: QEMU has its own
+        menu = re.sub(r"^\s+fdt .*\n", "", on_virt(menu), flags=re.MULTILINE)
+        tool("mcopy", "-D", "o", "-i", card.at_config, "-", "::/extlinux/extlinux.conf", data=menu.encode())
+        with Board(tmp_path, card.path, boot=UBOOT, append="") as board:
+            assert "Found /extlinux/extlinux.conf" in board.console
+            assert board.login.run("findmnt -no FSTYPE /") == "overlay"
+            assert "headwater.disk=" in board.login.run("cat /proc/cmdline")
 
 
 class TestDamage:
@@ -153,7 +171,7 @@ class TestDamage:
         with card.path.open("r+b") as file:
             file.seek(card.state.offset)
             file.write(bytes(card.state.length))
-        with Board(tmp_path, card.path, boot=made.kernel, append=made.append) as board:
+        with Board(tmp_path, card.path, boot=made.kernel, append=made.append, extra=WITHOUT_ADC) as board:
             assert board.login.run("findmnt -no FSTYPE /media/state") == "tmpfs"
             assert "STARTING WITHOUT IT" in board.login.run("journalctl -k -b --no-pager")
 
@@ -162,7 +180,7 @@ class TestDamage:
     ) -> None:
         # the root directory's inode is gone
         tool("debugfs", "-w", "-R", "clri /", card.at(card.state))
-        with Board(tmp_path, card.path, boot=made.kernel, append=made.append) as board:
+        with Board(tmp_path, card.path, boot=made.kernel, append=made.append, extra=WITHOUT_ADC) as board:
             assert board.login.run("findmnt -no FSTYPE /media/state") == "ext4"
             assert board.login.run("cat /run/e2fsck.log")
         tool("e2fsck", "-fp", card.at(Card(card.path).state))
@@ -176,7 +194,7 @@ class TestInstallingToEmmc:
         emmc = tmp_path / "emmc.img"
         with emmc.open("wb") as out:
             out.truncate(1900 * MIB)
-        with Board(tmp_path, card, emmc, boot=made.kernel, append=made.append) as board:
+        with Board(tmp_path, card, emmc, boot=made.kernel, append=made.append, extra=WITHOUT_ADC) as board:
             board.login.run("echo taken >/var/lib/taken; chown 33:33 /var/lib/taken; rm /etc/motd")
             machine = board.login.run("cat /etc/machine-id")
             refused = board.login.attempt("headwater-install-emmc --yes /dev/vda")
@@ -194,7 +212,7 @@ class TestInstallingToEmmc:
         append = re.search(r"^\s+append (.*)$", copy.boot_file("/extlinux/extlinux.conf").decode(), re.MULTILINE)
         assert append
         # both are in, and each finds its own
-        with Board(tmp_path, card, emmc, boot=made.kernel, append=append[1]) as board:
+        with Board(tmp_path, card, emmc, boot=made.kernel, append=append[1], extra=WITHOUT_ADC) as board:
             assert board.login.run("findmnt -no SOURCE /media/state") == "/dev/vdb3"
             assert board.login.run("stat -c %u:%g /var/lib/taken; cat /var/lib/taken") == "33:33\ntaken"
             assert board.login.run("ls /etc/motd 2>/dev/null || echo gone") == "gone"

@@ -14,7 +14,7 @@ from deploy.image.layout import DISK_ID, FAT32, LINUX, MIB, MLO_AT, Table, lay_o
 from deploy.image.tools import run
 from tests.support.processes import ROOT
 
-SCRIPT = ROOT / "deploy/image/package/boot/usr/sbin/headwater-install-emmc"
+SCRIPT = ROOT / "deploy/image/tree/boot/usr/sbin/headwater-install-emmc"
 MENU = f"label linux-1\n    append headwater.disk={DISK_ID:08x} console=ttyO0,115200n8\n"
 
 
