@@ -10,12 +10,18 @@ CONFIG ?=
 BUNDLE ?=
 DEBS ?=
 KEY ?=
+SSH_KEY ?= $(firstword $(wildcard $(HOME)/.ssh/id_ed25519.pub $(HOME)/.ssh/id_ecdsa.pub $(HOME)/.ssh/id_rsa.pub))
+BASE ?=
+XZ ?=
+DEV ?=
+IMAGE ?=
+YES ?=
 MINUTES ?= 10
 ARCH ?= $(shell dpkg --print-architecture 2>/dev/null)
 SUITE ?= bookworm
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types pytest page hw-test vm-test deploy deploy-relay update bench soak lock format wheel deb clean
+.PHONY: help demo test lint types pytest page image flash hw-test vm-test deploy deploy-relay update bench soak lock format wheel deb clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +79,14 @@ wheel: $(VENV)/run.stamp ## build the wheel and the source archive into dist/
 deb: $(VENV)/deb.stamp page ## build the Debian package into dist/ (ARCH=armhf|arm64|amd64 SUITE=bookworm|trixie)
 	@deploy/deb.sh "$(ARCH)" "$(SUITE)"
 
+image: $(VENV)/image.stamp ## an SD card for the BeagleBone Black into dist/ (SSH_KEY=… BASE=official.img.xz XZ=1 SUITE=bookworm)
+	@$(MAKE) --no-print-directory deb ARCH=armhf
+	@$(PYTHON) -m deploy.image.build --suite "$(SUITE)" $(if $(SSH_KEY),--ssh-key "$(SSH_KEY)") \
+		$(if $(BASE),--base "$(BASE)") $(if $(XZ),--xz) $(ARGS)
+
+flash: ## write it to a card, never to another disk (DEV=/dev/sdX IMAGE=… YES=1)
+	@python3 -m deploy.image.flash $(if $(YES),--yes) -- "$(IMAGE)" "$(DEV)"
+
 format: $(VENV)/test.stamp ## let ruff format the code
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
@@ -92,5 +106,8 @@ $(VENV)/test.stamp: requirements-test.lock $(VENV)/run.stamp
 $(VENV)/deb.stamp: $(VENV)/run.stamp
 	@deploy/setup.sh deb
 
-$(VENV)/vm.stamp: $(VENV)/test.stamp $(VENV)/deb.stamp
+$(VENV)/image.stamp: $(VENV)/deb.stamp
+	@deploy/setup.sh image
+
+$(VENV)/vm.stamp: $(VENV)/test.stamp $(VENV)/image.stamp
 	@deploy/setup.sh vm

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up a checkout: `setup.sh run` for what Headwater needs to run, `setup.sh test` for what its tests need
-# besides, `setup.sh deb` for what builds packages, `setup.sh vm` for tests that boot whole systems. Called by make;
-# safe to call again.
+# besides, `setup.sh deb` for what builds packages, `setup.sh image` for what builds cards, `setup.sh vm` for tests that
+# boot whole systems. Called by make; safe to call again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,8 +11,10 @@ TEST_PACKAGES=(mosquitto mosquitto-clients chromium socat openssl util-linux gcc
 TEST_COMMANDS=(mosquitto mosquitto_pub chromium socat openssl cc unshare systemd-analyze shellcheck nginx curl ssh-keygen)
 DEB_PACKAGES=(mmdebstrap qemu-user-static arch-test uidmap)
 DEB_COMMANDS=(mmdebstrap qemu-arm-static arch-test newuidmap)
-VM_PACKAGES=(systemd-container lintian buildah docker-compose qemu-system-x86 e2fsprogs)
-VM_COMMANDS=(systemd-nspawn lintian buildah docker-compose qemu-system-x86_64 mke2fs)
+IMAGE_PACKAGES=(device-tree-compiler fdisk e2fsprogs dosfstools mtools kmod cpio xz-utils qemu-system-arm)
+IMAGE_COMMANDS=(dtc sfdisk mke2fs mkfs.vfat mcopy depmod cpio xz qemu-system-arm)
+VM_PACKAGES=(systemd-container lintian buildah docker-compose qemu-system-x86 e2fsprogs iproute2)
+VM_COMMANDS=(systemd-nspawn lintian buildah docker-compose qemu-system-x86_64 mke2fs ip)
 
 say() { printf 'headwater: %s\n' "$*" >&2; }
 
@@ -111,8 +113,15 @@ setup_deb() {
     touch "$VENV/deb.stamp"
 }
 
+setup_image() {
+    need_commands "building a card needs" "${IMAGE_COMMANDS[@]}" -- "${IMAGE_PACKAGES[@]}"
+    touch "$VENV/image.stamp"
+}
+
 setup_vm() {
     need_commands "the tests of whole systems need" "${VM_COMMANDS[@]}" -- "${VM_PACKAGES[@]}"
+    # a bootloader for QEMU's machine is no command
+    [ -e /usr/lib/u-boot/qemu_arm/u-boot.bin ] || apt_install "the tests of whole systems need u-boot-qemu" u-boot-qemu
     touch "$VENV/vm.stamp"
 }
 
@@ -120,6 +129,7 @@ case "${1:-}" in
     run) setup_run ;;
     test) setup_test ;;
     deb) setup_deb ;;
+    image) setup_image ;;
     vm) setup_vm ;;
-    *) fail "usage: deploy/setup.sh run|test|deb|vm" ;;
+    *) fail "usage: deploy/setup.sh run|test|deb|image|vm" ;;
 esac

@@ -15,14 +15,13 @@ from pathlib import Path
 
 from deploy.image import package
 from deploy.image.apt import Apt
-from deploy.image.debian import ARCHITECTURE, Archive, ArchiveError
+from deploy.image.debian import ARCHITECTURE, VERSIONS, Archive, ArchiveError
 from deploy.image.layout import MIB, SECTOR, Partition, last_linux, read_table, round_up
 from deploy.image.tools import ImageError, run, say
 from deploy.image.workshop import Workshop
 
 SCRIPT = Path(__file__).parent / "adopt.sh"
 OVERLAY = Path(__file__).parent / "BB-ADCFAST-00A0.dts"
-RELEASES = ("bookworm", "trixie")
 SPARE = 128 * MIB
 """What is left free on the system's partition at least; it grows on the board."""
 
@@ -45,8 +44,8 @@ def adopt(base: Path, deb: Path, ssh_key: str, archive: Archive, version: str, o
         work = Path(scratch)
         unfinished = unpack(base, work / image.name)
         system = examine(unfinished)
-        if system.release not in RELEASES:
-            raise ImageError(f"{base} has Debian {system.release!r}; Headwater needs one of {', '.join(RELEASES)}")
+        if system.release not in VERSIONS:
+            raise ImageError(f"{base} has Debian {system.release!r}; Headwater needs one of {', '.join(VERSIONS)}")
         packages = missing(system, replace(archive, suite=system.release), deb, version, work)
         say(f"{base.name}: Debian {system.release}, {len(packages)} packages to install")
         grow(unfinished, system, sum(map(installed_size, packages)) + SPARE)

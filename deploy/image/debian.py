@@ -15,6 +15,7 @@ from deploy.image.tools import ImageError, run_logged, say
 
 ARCHITECTURE = "armhf"
 MIRROR = "http://deb.debian.org/debian"
+VERSIONS = {"bookworm": 12, "trixie": 13}
 SECURITY = "http://deb.debian.org/debian-security"
 
 PACKAGES = (

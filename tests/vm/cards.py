@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.image import build
+from deploy.image import build, parts
 from deploy.image.debian import MIRROR, Archive
 from tests.support.processes import ROOT
 from tests.vm.login import public_key
@@ -20,7 +20,7 @@ class Made:
     """An image, and what it was put together from."""
 
     image: Path
-    parts: build.Parts
+    parts: parts.Parts
 
     @property
     def kernel(self) -> Path:
@@ -36,15 +36,19 @@ class Made:
         return str(append)
 
 
+def archive() -> Archive:
+    """Debian without security updates, which the tests do not need."""
+    return Archive(mirror=os.environ.get("HEADWATER_MIRROR", MIRROR), security=None)
+
+
 def make_card(deb: Path) -> Made:
-    """The image with that package of Headwater; without security updates, which the tests do not need."""
+    """The image with that package of Headwater."""
     os.umask(0o022)
     build.check_host()
-    archive = Archive(mirror=os.environ.get("HEADWATER_MIRROR", MIRROR), security=None)
-    recipe = build.Recipe(deb, build.read_keys(public_key()), archive, build.project_version())
-    parts = build.make_parts(recipe, build.CACHE)
-    image = FOLDER / f"{parts.folder.name}.img"
+    recipe = parts.Recipe(deb, build.read_keys(public_key()), archive(), build.project_version())
+    made = parts.make_parts(recipe, build.CACHE)
+    image = FOLDER / f"{made.folder.name}.img"
     FOLDER.mkdir(parents=True, exist_ok=True)
     if not image.exists():
-        build.assemble(parts, image)
-    return Made(image, parts)
+        parts.assemble(made, image)
+    return Made(image, made)

@@ -12,4 +12,4 @@ from tests.vm.cards import Made, make_card
 @pytest.fixture(scope="session")
 def made() -> Made:
     """The card's image with the package that `make deb ARCH=armhf` left in dist/."""
-    return make_card(build.find_deb(ROOT / "dist"))
+    return make_card(build.find_deb(ROOT / "dist", "bookworm"))
