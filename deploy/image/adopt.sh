@@ -3,19 +3,13 @@
 # packages that are missing, authorized_keys, BB-ADCFAST-00A0.dtbo.
 set -euo pipefail
 
+DEVICE=$1 # where this system is
 LOGIN=debian
 UENV=/boot/uEnv.txt
 OVERLAY=BB-ADCFAST-00A0.dtbo
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 say() { echo "adopt: $*"; }
-
-grow() {
-    local device
-    device=$(findmnt --noheadings --output SOURCE / || true)
-    [ -b "$device" ] || device=/dev/vda$(sed -n 's/.*workshop=\([0-9]*\).*/\1/p' /proc/cmdline)
-    resize2fs "$device"
-}
 
 install_packages() {
     # no service is to start here
@@ -74,7 +68,7 @@ remove_what_is_unique() {
     echo headwater >/etc/hostname
 }
 
-grow
+resize2fs "$DEVICE"
 install_packages
 lock_passwords
 take_keys

@@ -7,6 +7,7 @@ needs no rights and keeps everything as the kernel does: owners, capabilities, h
 from __future__ import annotations
 
 import gzip
+import hashlib
 import re
 import shutil
 import subprocess
@@ -35,7 +36,8 @@ class Workshop:
     @classmethod
     def make(cls, cache: Path, archive: Archive) -> Workshop:
         """Fetch kernel and busybox, unless that was done before. Raises ImageError."""
-        folder = cache / f"workshop-{archive.suite}"
+        key = hashlib.sha256(INIT.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
+        folder = cache / f"workshop-{archive.suite}-{key}"
         workshop = cls(folder / "vmlinuz", folder / "initrd.gz")
         if workshop.initrd.exists():
             return workshop
@@ -84,7 +86,7 @@ class Workshop:
         drives = []
         for name, path in (("image", image), ("payload", payload)):
             drives += ["-drive", f"file={path},if=none,format=raw,id={name},cache=unsafe"]
-            drives += ["-device", f"virtio-blk-device,drive={name}"]
+            drives += ["-device", f"virtio-blk-device,drive={name},serial={name}"]
         return [
             "qemu-system-arm",
             *(

@@ -103,7 +103,8 @@ class Board:
         if self._broker is not None:
             network += f",guestfwd=tcp:{HOST}:{MQTTS}-cmd:socat STDIO TCP4:127.0.0.1:{self._broker}"
         drives = []
-        for number, disk in enumerate(self._disks):
+        # the kernel finds the last one first
+        for number, disk in reversed(list(enumerate(self._disks))):
             drives += ["-drive", f"file={disk},if=none,format=raw,id=disk{number},cache=writeback"]
             drives += ["-device", f"virtio-blk-device,drive=disk{number}"]
         start = ["-bios", str(self._boot)]
