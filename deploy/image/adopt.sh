@@ -16,8 +16,8 @@ install_packages() {
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod 755 /usr/sbin/policy-rc.d
     mkdir -p /tmp/lists
-    apt-get -o Dir::State::lists=/tmp/lists -o Dpkg::Use-Pty=false \
-        install --yes --no-install-recommends --no-download /tmp/debs/*.deb
+    apt-get --quiet -o Dir::State::lists=/tmp/lists -o Dpkg::Use-Pty=false \
+        install --yes --no-install-recommends /tmp/debs/*.deb
     rm /usr/sbin/policy-rc.d
 }
 
@@ -49,7 +49,7 @@ set_line() {
 
 # As docs/boards.md says for 200 000 samples a second.
 switch_adc_on() {
-    install -m 644 "/tmp/$OVERLAY" "/lib/firmware/$OVERLAY"
+    install -D -m 644 "/tmp/$OVERLAY" "/lib/firmware/$OVERLAY"
     if [ ! -e "$UENV" ]; then
         say "there is no $UENV: whether the ADC is on is this image's own affair"
         return
