@@ -56,7 +56,7 @@ class Scope:
         """Refresh the viewer from now on. Raises EnvelopeError if it asks for what cannot be had."""
         self._envelope.live(watcher.request)
         self.watchers[watcher] = None
-        self._refresh()
+        self._loop.call_soon(self._refresh)  # not before it was told that the subscription stands
 
     def leave(self, watcher: Watcher) -> None:
         """Refresh it no more."""
@@ -80,8 +80,7 @@ class Scope:
 
     def offer(self, delivery: Delivery) -> None:
         """Something that belongs into the pyramid."""
-        if delivery.span.reason is None:
-            self._pending.append(delivery)
+        self._pending.append(delivery)
         if len(self._pending) >= PENDING:
             self._absorb()
 
@@ -108,8 +107,8 @@ class Scope:
 
     def _absorb(self) -> None:
         pending, self._pending = self._pending, []
-        for batch in merged(delivery.batch for delivery in pending):
-            self._envelope.add(batch)
+        for message in merged(delivery.message for delivery in pending):
+            self._envelope.add(message)
 
     def _refresh(self) -> None:
         """Give those who are due what has changed."""

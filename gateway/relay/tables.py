@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.lines import columns_of, physical_of, utc
-from gateway.model import Batch, Channel
+from gateway.model import Batch, Channel, Gap, Message
 from gateway.relay.envelope import Envelope, Pyramid, encode, merged
 
 Meta = Mapping[str, Any]
@@ -31,13 +31,17 @@ class Summary:
         self._points = points
         self._stretches: list[Stretch] = []
 
-    def add(self, batches: Iterable[Batch]) -> None:
-        """Take batches, in order."""
-        for batch in merged(batches):
-            if self._stretches and self._stretches[-1].takes(batch):
-                self._stretches[-1].add(batch)
+    def add(self, messages: Iterable[Message]) -> None:
+        """Take messages, in order."""
+        for message in merged(messages):
+            last = self._stretches[-1] if self._stretches else None
+            if isinstance(message, Gap):
+                if last is not None:
+                    last.declare(message)
+            elif last is not None and last.takes(message):
+                last.add(message)
             else:
-                self._stretches.append(Stretch(batch))
+                self._stretches.append(Stretch(message))
 
     def envelopes(self) -> list[tuple[Envelope, int]]:
         """One for each epoch, with its revision of the meta; together about as many points as were asked for."""
@@ -68,6 +72,11 @@ class Stretch:
         self._pyramid.add(batch)
         self._end = max(self._end, batch.end)
         self.frames += batch.frames
+
+    def declare(self, gap: Gap) -> None:
+        """Take a gap, if it is of that epoch."""
+        if gap.epoch == self._pyramid.epoch:
+            self._pyramid.declare(gap)
 
     def envelope(self, width: int) -> Envelope:
         """All of it."""

@@ -15,8 +15,10 @@ On the wire an envelope is one CBOR map, in the manner of a batch:
 | `k` | numbers of the channels, in the order of the columns |
 | `lo`, `hi` | tag 40: [[buckets, channels], little-endian typed array], raw values as in the batches |
 | `u` | delivered frames of each bucket, typed array of uint32; where 0, `lo` and `hi` mean nothing |
+| `g` | which of the frames are not there, in order: [[index, frames, why], …]; absent if all are |
 
-`b` takes the place of a batch's `d`: that is how the two are told apart.
+In `g`, `why` is null if nobody has said; it has the newest 1000 at most. What is missing of the last bucket beyond
+that is yet to come. `b` takes the place of a batch's `d`: that is how the two are told apart.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ import numpy as np
 
 from gateway.codec.cbor import MULTI_DIMENSIONAL, typed_array
 from gateway.errors import HeadwaterError
-from gateway.model import SCHEMA_VERSION, Batch
+from gateway.model import SCHEMA_VERSION, Batch, Gap, Message
 from gateway.relay.envelope.pyramid import BUCKETS, MINIMUM_WIDTH, Envelope, Pyramid
 
 EPOCHS = 2
@@ -57,7 +59,7 @@ class LiveRequest:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """What a viewer has: everything up to an index of an epoch, with so many batches that came late."""
+    """What a viewer has: everything up to an index of an epoch, with so many messages that came late."""
 
     epoch: int
     index: int
@@ -85,9 +87,22 @@ class StreamEnvelope:
         """Those that can be asked about, ascending."""
         return sorted(self._pyramids)
 
-    def add(self, batch: Batch) -> None:
-        """Take frames that were not there yet: what accounting calls new, and nothing twice."""
+    def add(self, message: Message) -> None:
+        """Take what was not there yet: what accounting calls new, and nothing twice."""
         self._answers.clear()
+        if isinstance(message, Gap):
+            self._declare(message)
+        else:
+            self._take(message)
+
+    def _declare(self, gap: Gap) -> None:
+        pyramid = self._pyramids.get(gap.epoch)
+        if pyramid is None:
+            return
+        self._late += gap.index < pyramid.end
+        pyramid.declare(gap)
+
+    def _take(self, batch: Batch) -> None:
         pyramid = self._pyramids.get(batch.epoch)
         if pyramid is not None and (pyramid.columns, pyramid.dtype) == (batch.data.shape[1], batch.data.dtype):
             self._late += batch.index < pyramid.end
@@ -180,4 +195,6 @@ def encode(envelope: Envelope, channels: tuple[int, ...] | None = None) -> bytes
     for key, values in (("lo", envelope.lo), ("hi", envelope.hi)):
         content[key] = cbor2.CBORTag(MULTI_DIMENSIONAL, [[buckets, columns], typed_array(values)])
     content["u"] = typed_array(envelope.covered.astype(np.uint32))
+    if envelope.losses:
+        content["g"] = [list(loss) for loss in envelope.losses]
     return cbor2.dumps(content)

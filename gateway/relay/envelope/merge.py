@@ -7,22 +7,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from gateway.model import Batch
+from gateway.model import Batch, Gap, Message
 
 CONTINUITY_NS = 1_000_000
 """How far from where the rate says a batch may begin that follows another."""
 
 
-def merged(batches: Iterable[Batch | None]) -> Iterator[Batch]:
-    """The batches, those as one that follow each other: a pyramid takes many frames as fast as a few."""
+def merged(messages: Iterable[Message]) -> Iterator[Message]:
+    """The messages, those batches as one that follow each other: a pyramid takes many frames as fast as a few."""
     run: list[Batch] = []
-    for batch in batches:
-        if batch is None:
-            continue
-        if run and not _follows(run[-1], batch):
+    for message in messages:
+        if run and (isinstance(message, Gap) or not _follows(run[-1], message)):
             yield _joined(run)
             run = []
-        run.append(batch)
+        if isinstance(message, Gap):
+            yield message
+        else:
+            run.append(message)
     if run:
         yield _joined(run)
 

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.model import Batch
+from gateway.model import Batch, Gap
 from gateway.relay.envelope.level import NS, Buckets, Clock, Level, firsts, join
+from gateway.relay.envelope.losses import Loss, Losses
 
 BASE = 4
 """Frames in a bucket of the finest level."""
@@ -53,6 +54,8 @@ class Envelope:
     hi: NDArray[Any]
     covered: NDArray[np.int64]
     """How many of each bucket's frames were delivered, shape (buckets,)."""
+    losses: tuple[Loss, ...] = ()
+    """What of the buckets is not there, in order, up to the newest frame: the newest `MOST_LOSSES`."""
 
     @property
     def end(self) -> int:
@@ -71,6 +74,7 @@ class Pyramid:
         self.end = batch.index
         """The index after the last frame."""
         self._last_ns = batch.utc_ns
+        self._losses = Losses()
         self._levels = [Level(BASE * FACTOR**number, buckets, batch) for number in range(LEVELS)]
         self.add(batch)
 
@@ -90,10 +94,15 @@ class Pyramid:
             starts = np.arange(-(-batch.index // level.size), -(-batch.end // level.size))
             indices = starts * level.size
             level.set_times(starts, clock.times_of(indices) if times is None else times[indices - batch.index])
+        self._losses.deliver(batch.index, batch.end)
         if batch.end > self.end:
             self.rate, self.end = batch.rate, batch.end
             last = clock.times_of(np.array([batch.end - 1])) if times is None else times[-1:]
             self._last_ns = int(last[0])
+
+    def declare(self, gap: Gap) -> None:
+        """Frames that will never come; they take no room until others come behind them."""
+        self._losses.declare(gap)
 
     def query(self, start: int, end: int, width: int, channels: Sequence[int] | None = None) -> Envelope:
         """At most `width` buckets that hold all frames of [start, end) that are kept at that resolution."""
@@ -163,7 +172,8 @@ class Pyramid:
             times[0] = before.times_of(np.array([first * size]))[0]
         chosen = slice(None) if channels is None else list(channels)
         lo, hi = found.lo[:, chosen], found.hi[:, chosen]
-        return Envelope(self.epoch, first * size, size, self.rate, times, lo, hi, found.covered)
+        losses = self._losses.within(first * size, min((first + len(times)) * size, self.end))
+        return Envelope(self.epoch, first * size, size, self.rate, times, lo, hi, found.covered, losses)
 
 
 def _bucket_size(level: int, frames: int, width: int) -> int:

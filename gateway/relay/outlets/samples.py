@@ -87,7 +87,7 @@ class SamplesOutlet:
         assert selection.points is not None
         summary = Summary(selection.points)
         async for deliveries in slices:
-            await asyncio.to_thread(summary.add, _batches(deliveries))
+            await asyncio.to_thread(summary.add, (delivery.message for delivery in deliveries))
         envelopes = summary.envelopes()
         if selection.format == "cbor":
             return envelopes_cbor(envelope for envelope, _ in envelopes)

@@ -14,8 +14,9 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
 from gateway.codec.cbor import flat_array, shaped_array
-from gateway.model import Batch
+from gateway.model import Batch, Gap
 from gateway.relay.envelope import Envelope, EnvelopeError, LiveRequest, Pyramid, StreamEnvelope, encode
+from gateway.relay.envelope.losses import MOST_LOSSES, Losses
 
 START_NS = 1_700_000_000_000_000_000
 RATES = (Fraction(500), Fraction(25_000), Fraction(1000, 3), None)
@@ -61,6 +62,9 @@ class Frames:
                 np.testing.assert_array_equal(envelope.hi[number], np.fmax.reduce(rows))
             if rate is not None:
                 assert abs(int(envelope.t[number]) - time_of(first, rate)) <= 2
+        known = range(max(envelope.index, min(self.values)), min(envelope.end, max(self.values) + 1))
+        lost = [i for loss in envelope.losses for i in range(loss.start, loss.start + loss.frames)]
+        assert lost == [i for i in known if i not in self.values]
 
 
 @st.composite
@@ -248,6 +252,59 @@ def test_what_changed_is_little_and_shared() -> None:
     assert len({id(stream.live(request, cursor)) for _ in range(100)}) == 1
     assert cbor2.loads(stream.live(request, cursor) or b"")["n"] <= 6
     assert cbor2.loads(stream.live(request) or b"")["n"] > 900
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(("came", "overrun", "late", None)), min_size=1, max_size=60), st.data())
+def test_what_is_not_there_is_found_wherever_one_looks(fates: list[Any], data: st.DataObject) -> None:
+    losses = Losses()
+    for index in data.draw(st.permutations(range(len(fates)))):
+        if fates[index] == "came":
+            losses.deliver(index, index + 1)
+        elif fates[index] is not None:
+            losses.declare(Gap(1, index, 1, fates[index]))
+    start = data.draw(st.integers(0, len(fates)))
+    end = data.draw(st.integers(start, len(fates) + 5))
+    found = {
+        i: loss.reason for loss in losses.within(start, end) for i in range(loss.start, loss.start + loss.frames)
+    }
+    known = [index for index, fate in enumerate(fates) if fate is not None]
+    inside = range(max(start, min(known, default=0)), min(end, max(known, default=-1) + 1))
+    assert found == {index: fates[index] for index in inside if fates[index] != "came"}
+
+
+def test_losses_are_bounded_and_those_that_continue_are_one() -> None:
+    losses = Losses()
+    for index in range(0, 10 * MOST_LOSSES, 2):
+        losses.declare(Gap(1, index, 1, "late"))
+    found = losses.within(0, 10 * MOST_LOSSES)
+    assert (len(found), found[-1].start) == (MOST_LOSSES, 10 * MOST_LOSSES - 2)
+    losses = Losses()
+    for index in range(100):
+        losses.declare(Gap(1, index, 1, "late"))
+    assert losses.within(10, 50) == ((10, 40, "late"),)
+
+
+def test_a_loss_is_in_the_buckets_that_are_sent_next_and_one_declared_late_in_the_whole_window() -> None:
+    stream, request = StreamEnvelope(), LiveRequest(10, 100)
+    values = np.zeros((400, 1), np.int16)
+    stream.add(batch_of(values, 0))
+    whole, cursor = cbor2.loads(stream.live(request) or b""), stream.cursor
+    assert "g" not in whole
+    stream.add(Gap(1, 400, 200, "overrun"))
+    assert stream.cursor == cursor, "nothing to show yet"
+    stream.add(batch_of(values, 600))
+    changed, cursor = cbor2.loads(stream.live(request, cursor) or b""), stream.cursor
+    assert changed["n"] < 100
+    assert changed["g"] == [[400, 200, "overrun"]]
+    stream.add(batch_of(values, 1050))
+    changed, cursor = cbor2.loads(stream.live(request, cursor) or b""), stream.cursor
+    assert changed["g"][-1] == [1000, 50, None]
+    stream.add(Gap(1, 1000, 50, "crash"))
+    again = cbor2.loads(stream.live(request, cursor) or b"")
+    assert (again["i"], again["g"]) == (0, [[400, 200, "overrun"], [1000, 50, "crash"]])
+    stream.add(Gap(7, 0, 50, "crash"))
+    assert stream.epochs == [1], "an epoch begins with its first frames"
 
 
 def test_answers_remembered_are_bounded() -> None:

@@ -206,6 +206,25 @@ async def test_a_viewer_of_an_envelope_sees_every_spike_and_gets_no_samples(rela
     assert max(high for _, high in seen.values()) == 2049
 
 
+async def test_an_envelope_says_what_was_declared_lost_and_never_comes_before_its_subscription(
+    relay: Relay, device: Peer
+) -> None:
+    await fill(relay, device, 500)
+    send(device, Gap(1, 500, 50, "overrun"), batch(550, 50))
+    await relay.came_to("bbb1/ecg", 600)
+    for _ in range(3):  # the later ones find the pyramid there
+        viewer, _ = await ask(relay, envelope={"seconds": 4, "width": 100})
+        assert cbor2.loads(await viewer.data())["g"] == [[500, 50, "overrun"]]
+    (content,) = cbor2.loads(b"\x81" + await points(relay, 40))
+    assert content["g"] == [[500, 50, "overrun"]]
+
+
+async def points(relay: Relay, count: int) -> bytes:
+    url = f"{relay.url}/api/v1/streams/bbb1/ecg/samples?format=cbor&points={count}"
+    async with relay.session.get(url) as answer:
+        return await answer.read()
+
+
 async def test_a_viewer_of_an_envelope_that_stalls_is_refreshed_later_and_costs_no_queue(
     relay: Relay, device: Peer
 ) -> None:
