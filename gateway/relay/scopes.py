@@ -74,15 +74,11 @@ class Scope:
     def take(self, delivery: Delivery) -> None:
         """Something that is new has come."""
         if self._warm or (self._replay is not None and not self._replay.brings(delivery)):
-            self.offer(delivery)
+            self._put(delivery)
 
     # What a replay needs of its reader
 
-    def offer(self, delivery: Delivery) -> None:
-        """Something that belongs into the pyramid."""
-        self._pending.append(delivery)
-        if len(self._pending) >= PENDING:
-            self._absorb()
+    offer = take
 
     def pump(self) -> None:
         """Read the history, a part at a time."""
@@ -91,7 +87,7 @@ class Scope:
             delivery = self._replay.next()
             if delivery is None:
                 break
-            self.offer(delivery)
+            self._put(delivery)
         if self._replay.finished:
             self._warm = True
             self._refresh()
@@ -104,6 +100,12 @@ class Scope:
         place = await place_of(self._archive, self._stream, LastSeconds(WARM_S))
         self._replay = HistoryReplay(self._archive, self._stream, place.key, self)
         self.pump()
+
+    def _put(self, delivery: Delivery) -> None:
+        """Something that belongs into the pyramid."""
+        self._pending.append(delivery)
+        if len(self._pending) >= PENDING:
+            self._absorb()
 
     def _absorb(self) -> None:
         pending, self._pending = self._pending, []

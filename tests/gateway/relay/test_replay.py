@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cbor2
+import numpy as np
 import pytest
 
 from gateway.account import IntervalSet
@@ -19,8 +21,10 @@ from gateway.model import Batch, Gap
 from gateway.relay.archive import Archive
 from gateway.relay.core import Core
 from gateway.relay.delivery import Delivery
+from gateway.relay.envelope import LiveRequest
 from gateway.relay.history import StreamHistory
 from gateway.relay.replay import LastFrames, LastSeconds, Place, Resume, Start, place_of
+from gateway.relay.scopes import Watcher
 from gateway.relay.subscriber import Subscriber
 from gateway.relay.wish import Mode, Wish
 from tests.support.messages import batch
@@ -95,6 +99,26 @@ class Reader:
 
     def lost_as(self, *reasons: str) -> list[tuple[int, int]]:
         return [(m.index, m.end) for m in self.got if isinstance(m, Gap) and m.reason in reasons]
+
+
+@dataclass
+class Envelopes(Reader):
+    """A viewer of an envelope, and how many frames of each bucket were delivered, by the bucket's first frame."""
+
+    size: int = 0
+    delivered: dict[int, int] = field(default_factory=dict)
+
+    def send(self, wire: bytes) -> bool:
+        content = cbor2.loads(wire[4:])
+        start, self.size = content["i"], content["b"]
+        for number, frames in enumerate(np.frombuffer(content["u"].value, "<u4").tolist()):
+            self.delivered[start + number * self.size] = frames
+        return True
+
+    @property
+    def reached(self) -> int:
+        last = max(self.delivered, default=0)
+        return last + self.delivered.get(last, 0)
 
 
 class Rig:
@@ -289,6 +313,29 @@ async def test_whatever_happens_each_index_comes_once(tmp_path: Path, seed: int)
         elif directory is not None:
             assert reader.lost_as("slow") == [], "with a disk nothing is gone"
     looking.cancel()
+    await rig.core.close()
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_an_envelope_that_begins_in_the_history_counts_each_frame_once(tmp_path: Path, seed: int) -> None:
+    """Those too that come while the history is read."""
+    choose = random.Random(seed)
+    rig = await rig_at(tmp_path)
+    rig.publish(*range(0, 3000, 10))
+    await rig.core.close()
+    rig = await rig_at(tmp_path)
+    rig.publish(*range(3000, 4000, 10))
+    envelopes = Envelopes(rig.core)
+    rig.core.scopes.watch(STREAM, Watcher(envelopes.subscriber, LiveRequest(60, 100), 0.001))
+    index = 4000
+    async with asyncio.timeout(PATIENCE_S):
+        while index < 5000 or envelopes.reached < index:
+            if index < 5000:
+                rig.publish(index)
+                index += 10
+            await asyncio.sleep(choose.choice((0, 0, 0.001)))
+    assert envelopes.delivered == {start: min(envelopes.size, index - start) for start in envelopes.delivered}
+    assert min(envelopes.delivered) == 0
     await rig.core.close()
 
 
