@@ -83,6 +83,8 @@ class RelayStub:
         self.epoch = FIRST_EPOCH
         self.silent = False
         """Send no samples: what is due goes missing."""
+        self.remembers = True
+        """Give who comes, or comes back, what was before."""
         self.port = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -187,8 +189,8 @@ class RelayStub:
                 await socket.send_json(self._answer(wish))
                 if wish["type"] == "subscribe" and sender:
                     sender.cancel()
-                if wish == {"type": "subscribe", "stream": STREAM}:
-                    sender = asyncio.create_task(self._send(socket))
+                if wish["type"] == "subscribe" and wish["stream"] == STREAM:
+                    sender = asyncio.create_task(self._send(socket, self._place(wish)))
         finally:
             self._sockets.discard(socket)
             if sender:
@@ -200,14 +202,27 @@ class RelayStub:
             return {"type": "pong"}
         if wish["stream"] != STREAM:
             return {"type": "error", "code": "unknown_stream", "message": f"there is no stream {wish['stream']}"}
-        return {"type": "subscribed", "stream": STREAM, "meta": META, "status": self._status()}
+        answer: dict[str, Any] = {"type": "subscribed", "stream": STREAM, "meta": META, "status": self._status()}
+        if "last" in wish or "epoch" in wish:
+            recovered = self.remembers and wish.get("epoch", self.epoch) == self.epoch
+            answer |= {"recovered": recovered, "epoch": self.epoch, "index": self._place(wish)}
+        return answer
+
+    def _place(self, wish: dict[str, Any]) -> int:
+        """The frame that a subscription begins with, the first of a batch."""
+        now = (time.time_ns() - self.start_ns) * RATE // 1_000_000_000
+        place = now
+        if self.remembers and "last" in wish:
+            place = max(0, now - int(wish["last"] * RATE))
+        elif self.remembers and "epoch" in wish:
+            place = wish["index"] if wish["epoch"] == self.epoch else 0
+        return place // BATCH * BATCH
 
     def _status(self) -> dict[str, Any]:
         return {"v": 1, "online": True, "epoch": self.epoch}
 
-    async def _send(self, socket: web.WebSocketResponse) -> None:
+    async def _send(self, socket: web.WebSocketResponse, index: int) -> None:
         codec = CborCodec()
-        index = (time.time_ns() - self.start_ns) * RATE // 1_000_000_000 // BATCH * BATCH
         with contextlib.suppress(ConnectionError):
             while True:
                 await asyncio.sleep(max(0, self.utc_ns(index + BATCH) - time.time_ns()) / 1e9)

@@ -9,34 +9,22 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.driving import PATIENCE_MS, hover, number, pause, shown_values, wait_for_frames, wait_for_index
+from tests.browser.driving import (
+    ANY_NUMBER,
+    PATIENCE_MS,
+    hover,
+    number,
+    pause,
+    shown_values,
+    trace_pixels,
+    wait_for_frames,
+    wait_for_index,
+)
 from tests.browser.relay_stub import CHANNELS, GAP_COUNT, META, STREAM, RelayStub
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 
-ANY_NUMBER = re.compile(r"\d+")
 PICTURE = "panel => panel.querySelector('canvas').toDataURL()"
-
-TRACE_PIXELS = """
-(panel, [from, to]) => {
-  const canvas = panel.querySelector("canvas");
-  const area = document.querySelector("[data-testid=plot-area]").getBoundingClientRect();
-  const box = canvas.getBoundingClientRect();
-  const ratio = canvas.width / box.width;
-  const left = Math.ceil((area.left - box.left + from * area.width) * ratio) + 2;
-  const right = Math.floor((area.left - box.left + to * area.width) * ratio) - 2;
-  const colour = getComputedStyle(panel.querySelector(".swatch")).color.match(/\\d+/g).map(Number);
-  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
-  copy.drawImage(canvas, 0, 0);
-  const { data } = copy.getImageData(left, 0, right - left, canvas.height);
-  let count = 0;
-  for (let i = 0; i < data.length; i += 4) {
-    if (colour.every((part, k) => Math.abs(data[i + k] - part) < 24)) count++;
-  }
-  return count;
-}
-"""
-"""How many pixels of the panel have the trace's colour, between two parts of the plotting area's width."""
 
 
 @pytest.fixture
@@ -152,8 +140,8 @@ def test_a_gap_is_drawn_as_a_gap_counted_and_named(page: Page, plot: Locator) ->
     assert (gap["count"], gap["reason"]) == (GAP_COUNT, "overrun")
     first, last = ((gap[edge] - start) / (end - start) for edge in ("from_ms", "to_ms"))
     for panel in page.get_by_test_id("panel").all():
-        assert panel.evaluate(TRACE_PIXELS, [first, last]) == 0
-        assert panel.evaluate(TRACE_PIXELS, [last, 1]) > 50
+        assert trace_pixels(panel, first, last) == 0
+        assert trace_pixels(panel, last, 1) > 50
 
     hover(page, (first + last) / 2)
     expect(page.get_by_test_id("readout")).to_have_attribute("data-gap", "overrun")
@@ -167,6 +155,7 @@ def test_a_gap_is_drawn_as_a_gap_counted_and_named(page: Page, plot: Locator) ->
 
 def test_comes_back_by_itself_after_the_relay_restarted(page: Page, plot: Locator, relay: RelayStub) -> None:
     relay.stop()
+    relay.remembers = False
     notice = page.get_by_test_id("notice")
     expect(notice).to_have_attribute("data-trouble", "relay", timeout=PATIENCE_MS)
     expect(page.get_by_test_id("link-state")).to_have_attribute("data-health", "bad")
@@ -176,6 +165,7 @@ def test_comes_back_by_itself_after_the_relay_restarted(page: Page, plot: Locato
     expect(notice).to_be_hidden()
     expect(page.get_by_test_id("link-state")).to_have_attribute("data-health", "good")
     expect(page.get_by_test_id("missed")).to_have_attribute("data-health", "bad")
+    expect(plot).to_have_attribute("data-marks", re.compile('"kind":"missing"'))
 
 
 def test_a_restart_of_the_device_is_a_new_epoch_beside_the_old_trace(

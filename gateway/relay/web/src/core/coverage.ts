@@ -14,6 +14,11 @@ export class Coverage {
   covered = 0;
   private first = 0;
 
+  /** The index after the last one; 0 if there is none. */
+  get end(): number {
+    return this.ranges.at(-1)?.end ?? 0;
+  }
+
   /** Add [start, end); returns how many of its indices are new. */
   add(start: number, end: number): number {
     if (end <= start) return 0;
@@ -31,6 +36,19 @@ export class Coverage {
     this.covered += end - start - known;
     this.bound();
     return end - start - known;
+  }
+
+  /** What of [start, end) is not accounted for, ascending. */
+  missingIn(start: number, end: number): Range[] {
+    const holes: Range[] = [];
+    let at = start;
+    for (let i = this.position(start); i < this.ranges.length && at < end; i++) {
+      const range = this.ranges[i]!;
+      if (range.start > at) holes.push({ start: at, end: Math.min(range.start, end) });
+      at = Math.max(at, range.end);
+    }
+    if (at < end) holes.push({ start: at, end });
+    return holes;
   }
 
   /** Frames between the first and the last index seen that neither came nor were declared lost. */

@@ -4,6 +4,8 @@ const MEMORY_MS = 3000;
 const SLEW = 0.05;
 /** Farther off than this, it jumps. */
 const JUMP_MS = 1000;
+/** What comes at this part of its own pace, or slower, is no past that is made up for. */
+const PACE = 0.5;
 
 interface Arrival {
   atMs: number;
@@ -21,9 +23,27 @@ export class SweepClock {
   private arrivals: Arrival[] = [];
   private leadMs: number | null = null;
   private steppedMs = 0;
+  private behind: "no" | "asked" | "coming" = "no";
+
+  /** The past is what comes next, as fast as it can be sent: that says nothing of how far to stay behind. */
+  catchUp(): void {
+    this.behind = "asked";
+  }
+
+  /** Whether it still comes. */
+  get catchingUp(): boolean {
+    return this.behind !== "no";
+  }
 
   /** A batch came and made `newestMs` the newest frame. */
   arrived(nowMs: number, newestMs: number): void {
+    const last = this.arrivals.at(-1);
+    if (this.behind === "coming" && last && nowMs - last.atMs >= PACE * (newestMs - last.atMs - last.leadMs)) this.behind = "no";
+    if (this.behind !== "no") {
+      this.behind = "coming";
+      this.arrivals = [];
+      this.leadMs = null;
+    }
     this.arrivals.push({ atMs: nowMs, leadMs: newestMs - nowMs });
     this.arrivals = this.arrivals.filter((arrival) => arrival.atMs > nowMs - MEMORY_MS);
   }

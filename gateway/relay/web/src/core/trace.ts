@@ -1,5 +1,6 @@
-import type { Batch, Gap, Message } from "../wire/message";
+import type { Batch, Envelope, Gap, Message } from "../wire/message";
 import { Coverage } from "./coverage";
+import { deliveredIn } from "./delivered";
 import { FrameRing } from "./ring";
 
 /** Epochs kept, so that the trace before a restart scrolls out instead of vanishing. */
@@ -12,7 +13,7 @@ const MAXIMUM_CAPACITY = 1 << 20;
 /** One epoch: its frames, and what became of every index. */
 export interface EpochTrace {
   epoch: bigint;
-  /** Null until the first batch tells how many channels there are, and at what rate. */
+  /** Null until the first batch or envelope tells how many channels there are, and at what rate. */
   ring: FrameRing | null;
   coverage: Coverage;
   /** Declared gaps that the ring still reaches. */
@@ -28,6 +29,12 @@ export interface Account {
   missing: number;
   /** Messages that could not be decoded. */
   undecodable: number;
+}
+
+/** Where to go on after an interruption: everything before it is here or was declared lost. */
+export interface Place {
+  epoch: bigint;
+  index: number;
 }
 
 /** Everything the page holds of one stream: the newest frames of the newest epochs, and the account. */
@@ -53,19 +60,31 @@ export class Trace {
     return ring && ring.newest >= 0 ? ring.newestMs : null;
   }
 
-  /** Take a message in; returns how many of its frames are new and here. */
+  /** UTC ms of the oldest frame held, or null. */
+  get oldestMs(): number | null {
+    const times = this.epochs.flatMap(({ ring }) => (ring && ring.newest >= 0 ? [ring.oldestMs] : []));
+    return times.length > 0 ? Math.min(...times) : null;
+  }
+
+  /** The first frame that is not accounted for, as far back as frames are held; null if nothing came yet. */
+  get place(): Place | null {
+    for (const { epoch, ring, coverage } of this.epochs) {
+      const hole = ring && coverage.holesAfter(ring.oldestIndex).at(-1);
+      if (hole) return { epoch, index: Math.max(hole.start, ring.oldestIndex) };
+    }
+    const newest = this.current;
+    return newest ? { epoch: newest.epoch, index: newest.coverage.end } : null;
+  }
+
+  /** Take a message in; returns how many of its frames are new and came. */
   accept(message: Message): number {
     const part = this.epochOf(message.epoch);
     if (!part) return 0;
-    const fresh = part.coverage.add(message.index, message.index + message.count);
     if (message.kind === "gap") {
-      this.acceptGap(part, message, fresh);
+      this.declare(part, message);
       return 0;
     }
-    if (part.ring?.channels !== message.channels) part.ring = new FrameRing(message.channels, this.capacity(message));
-    part.ring.write(message);
-    this.received += fresh;
-    return fresh;
+    return message.kind === "batch" ? this.acceptBatch(part, message) : this.acceptEnvelope(part, message);
   }
 
   /** A message came that could not be decoded. */
@@ -93,17 +112,42 @@ export class Trace {
       epoch: part.epoch,
       ring: part.ring?.clone() ?? null,
       coverage: part.coverage.clone(),
-      gaps: [...part.gaps],
+      gaps: part.gaps.map((gap) => ({ ...gap })),
     }));
     return copy;
   }
 
-  private acceptGap(part: EpochTrace, gap: Gap, fresh: number): void {
-    if (fresh === 0) return;
-    this.lost.set(gap.reason, (this.lost.get(gap.reason) ?? 0) + fresh);
-    const oldest = part.ring?.oldest ?? 0;
+  private acceptBatch(part: EpochTrace, batch: Batch): number {
+    this.ringFor(part, batch, 1).write(batch);
+    return this.receive(part, batch.index, batch.index + batch.count);
+  }
+
+  private acceptEnvelope(part: EpochTrace, envelope: Envelope): number {
+    if (envelope.count === 0) return 0;
+    for (const { index, count, reason } of envelope.losses) {
+      if (reason !== null) this.declare(part, { kind: "gap", epoch: part.epoch, index, count, reason });
+    }
+    this.ringFor(part, envelope, envelope.size).writeBuckets(envelope);
+    return deliveredIn(envelope, part.coverage.end).reduce((sum, { start, end }) => sum + this.receive(part, start, end), 0);
+  }
+
+  private receive(part: EpochTrace, start: number, end: number): number {
+    const fresh = part.coverage.add(start, end);
+    this.received += fresh;
+    return fresh;
+  }
+
+  /** Count and keep what of a gap is not accounted for yet. */
+  private declare(part: EpochTrace, { index, count, reason }: Gap): void {
+    const oldest = part.ring?.oldestIndex ?? 0;
     part.gaps = part.gaps.filter((known) => known.index + known.count > oldest);
-    part.gaps.push(gap);
+    for (const { start, end } of part.coverage.missingIn(index, index + count)) {
+      part.coverage.add(start, end);
+      this.lost.set(reason, (this.lost.get(reason) ?? 0) + end - start);
+      const before = part.gaps.find((gap) => gap.index + gap.count === start && gap.reason === reason);
+      if (before) before.count += end - start;
+      else part.gaps.push({ kind: "gap", epoch: part.epoch, index: start, count: end - start, reason });
+    }
   }
 
   /** The epoch's part, begun if it is new; undefined if it is older than all that are kept. */
@@ -118,9 +162,17 @@ export class Trace {
     return part;
   }
 
-  private capacity(batch: Batch): number {
-    if (batch.periodMs === null) return IRREGULAR_CAPACITY;
-    const frames = Math.ceil(this.keptMs / batch.periodMs) + batch.count;
-    return Math.min(MAXIMUM_CAPACITY, Math.max(MINIMUM_CAPACITY, frames));
+  /** The epoch's ring, begun anew if other channels or other buckets come. */
+  private ringFor(part: EpochTrace, { channels, count, periodMs }: Batch | Envelope, size: number): FrameRing {
+    if (part.ring?.channels !== channels || part.ring.size !== size) {
+      part.ring = new FrameRing(channels, this.capacity(count, periodMs, size), size);
+    }
+    return part.ring;
+  }
+
+  private capacity(count: number, periodMs: number | null, size: number): number {
+    if (periodMs === null) return IRREGULAR_CAPACITY;
+    const slots = Math.ceil(this.keptMs / (periodMs * size)) + count;
+    return Math.min(MAXIMUM_CAPACITY, Math.max(MINIMUM_CAPACITY, slots));
   }
 }

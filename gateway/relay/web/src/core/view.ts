@@ -7,7 +7,7 @@ export interface Window {
   toMs: number;
 }
 
-/** Frames [from, to] of one ring that follow each other without a hole. */
+/** Slots [from, to] of one ring that follow each other without a hole. */
 export interface Run {
   ring: FrameRing;
   from: number;
@@ -26,7 +26,7 @@ export interface Mark extends Window {
 }
 
 /**
- * The runs of frames in a window, oldest first and strictly forward in time, with one frame beyond each edge so
+ * The runs of slots in a window, oldest first and strictly forward in time, with one slot beyond each edge so
  * that the line reaches it. Where the clock was set back, the later frames win.
  */
 export function runsIn(epochs: readonly EpochTrace[], window: Window): Run[] {
@@ -41,23 +41,23 @@ export function runsIn(epochs: readonly EpochTrace[], window: Window): Run[] {
   return runs.reverse();
 }
 
-/** Add the ring's runs in the window, newest first; returns the time of the oldest frame taken. */
+/** Add the ring's runs in the window, newest first; returns the time of the oldest slot taken. */
 function collect(ring: FrameRing, window: Window, before: number, runs: Run[]): number {
   const oldest = ring.oldest;
   let to = -1;
-  let index = ring.newest;
-  for (; index >= oldest; index--) {
-    const usable = ring.has(index) && ring.timeMs(index) < before;
+  let slot = ring.newest;
+  for (; slot >= oldest; slot--) {
+    const usable = ring.has(slot) && ring.timeMs(slot) < before;
     if (!usable) {
-      if (to >= 0) runs.push({ ring, from: index + 1, to });
+      if (to >= 0) runs.push({ ring, from: slot + 1, to });
       to = -1;
       continue;
     }
-    before = ring.timeMs(index);
-    if (before > window.toMs || to < 0) to = index;
+    before = ring.timeMs(slot);
+    if (before > window.toMs || to < 0) to = slot;
     if (before < window.fromMs) break;
   }
-  if (to >= 0) runs.push({ ring, from: Math.max(index, oldest), to });
+  if (to >= 0) runs.push({ ring, from: Math.max(slot, oldest), to });
   return before;
 }
 
@@ -70,7 +70,7 @@ export function marksIn(epochs: readonly EpochTrace[], window: Window): Mark[] {
     for (const gap of part.gaps) {
       marks.push({ ...extent(ring, gap.index, gap.count), kind: "lost", epoch, index: gap.index, count: gap.count, reason: gap.reason });
     }
-    for (const hole of part.coverage.holesAfter(ring.oldest)) {
+    for (const hole of part.coverage.holesAfter(ring.oldestIndex)) {
       const count = hole.end - hole.start;
       marks.push({ ...extent(ring, hole.start, count), kind: "missing", epoch, index: hole.start, count, reason: "" });
     }
@@ -91,38 +91,49 @@ function restart(part: EpochTrace): Mark {
   return { kind: "restart", epoch: part.epoch, index, count: 0, reason: "", fromMs: atMs, toMs: atMs };
 }
 
-/** A frame that is here, and its instant. */
-export interface Frame {
+/** A slot that is here: a frame and its instant, or a bucket and its middle. */
+export interface Spot {
   ring: FrameRing;
   epoch: bigint;
+  slot: number;
+  /** The slot's first frame. */
   index: number;
   atMs: number;
 }
 
-/** The frame nearest to a moment, or null if there is none at all. */
-export function nearestFrame(epochs: readonly EpochTrace[], atMs: number): Frame | null {
-  let best: Frame | null = null;
+function spot(ring: FrameRing, epoch: bigint, slot: number): Spot {
+  return { ring, epoch, slot, index: slot * ring.size, atMs: ring.middleMs(slot) };
+}
+
+/** The slot nearest to a moment, or null if there is none at all. */
+export function nearestSpot(epochs: readonly EpochTrace[], atMs: number): Spot | null {
+  let best: Spot | null = null;
   for (const { ring, epoch } of epochs) {
     if (!ring) continue;
-    for (let index = ring.newest; index >= ring.oldest; index--) {
-      if (!ring.has(index)) continue;
-      const time = ring.timeMs(index);
-      if (!best || Math.abs(time - atMs) < Math.abs(best.atMs - atMs)) best = { ring, epoch, index, atMs: time };
+    for (let slot = ring.newest; slot >= ring.oldest; slot--) {
+      if (!ring.has(slot)) continue;
+      const time = ring.middleMs(slot);
+      if (!best || Math.abs(time - atMs) < Math.abs(best.atMs - atMs)) best = spot(ring, epoch, slot);
       if (time < atMs) break;
     }
   }
   return best;
 }
 
-/** The frame `step` frames after (before, if negative) the given one, stopping at what is held. */
-export function neighbour(frame: Frame, step: number): Frame {
+/** The newest slot, or null if there is none. */
+export function newestSpot(part: EpochTrace | undefined): Spot | null {
+  return part?.ring && part.ring.newest >= 0 ? spot(part.ring, part.epoch, part.ring.newest) : null;
+}
+
+/** The slot `step` slots after (before, if negative) the given one, stopping at what is held. */
+export function neighbour({ ring, epoch, slot }: Spot, step: number): Spot {
   const direction = Math.sign(step);
-  let index = frame.index;
+  let at = slot;
   for (let left = Math.abs(step); left > 0; left--) {
-    let next = index + direction;
-    while (next >= frame.ring.oldest && next <= frame.ring.newest && !frame.ring.has(next)) next += direction;
-    if (!frame.ring.has(next)) break;
-    index = next;
+    let next = at + direction;
+    while (next >= ring.oldest && next <= ring.newest && !ring.has(next)) next += direction;
+    if (!ring.has(next)) break;
+    at = next;
   }
-  return { ...frame, index, atMs: frame.ring.timeMs(index) };
+  return spot(ring, epoch, at);
 }

@@ -3,8 +3,8 @@ import { make, setText } from "./dom";
 /** What the cursor shows: where it stands, CSS px in the plotting area, and the trace's heights there. */
 export interface CursorPlace {
   x: number;
-  /** Height of the dot in each panel, from the top; NaN where there is none. */
-  heights: readonly number[];
+  /** Heights of the dots in each panel, from the top: two where there are a least and a greatest value. */
+  heights: readonly (readonly number[])[];
   flag: string;
 }
 
@@ -12,8 +12,8 @@ export interface CursorEvents {
   /** The pointer stands at this part of the plotting area's width, 0 to 1. */
   onPoint(fraction: number): void;
   onLeave(): void;
-  /** Arrow keys: so many frames forward or back. */
-  onStep(frames: number): void;
+  /** Arrow keys: so many frames, or buckets of them, forward or back. */
+  onStep(slots: number): void;
 }
 
 const FAR = 10;
@@ -29,6 +29,7 @@ export class Cursor {
   });
   private readonly line = make("div", { class: "cursor-line", hidden: "" });
   private readonly flag = make("div", { class: "cursor-flag", hidden: "" });
+  /** Two for each channel. */
   private dots: HTMLElement[] = [];
 
   constructor(private readonly events: CursorEvents) {
@@ -45,10 +46,11 @@ export class Cursor {
     return this.root.clientWidth;
   }
 
-  /** One dot a channel, in the channels' colours. */
+  /** Dots in the channels' colours. */
   setChannels(count: number, colours: number): void {
     for (const dot of this.dots) dot.remove();
-    this.dots = Array.from({ length: count }, (_, i) => make("div", { class: `cursor-dot trace-${(i % colours) + 1}` }));
+    const colour = (dot: number) => (Math.floor(dot / 2) % colours) + 1;
+    this.dots = Array.from({ length: 2 * count }, (_, i) => make("div", { class: `cursor-dot trace-${colour(i)}`, hidden: "" }));
     this.root.append(...this.dots);
   }
 
@@ -60,7 +62,7 @@ export class Cursor {
     const half = this.flag.offsetWidth / 2;
     this.flag.style.transform = `translateX(${Math.min(Math.max(x - half, 0), this.width - 2 * half)}px)`;
     this.dots.forEach((dot, i) => {
-      const y = heights[i] ?? Number.NaN;
+      const y = heights[Math.floor(i / 2)]?.[i % 2] ?? Number.NaN;
       dot.hidden = !inside || !Number.isFinite(y);
       if (!dot.hidden) dot.style.transform = `translate(${x}px, ${y}px)`;
     });

@@ -1,7 +1,8 @@
 import { formatRate, type Zone } from "../core/format";
 import type { StreamEntry } from "../wire/control";
+import type { LinkState } from "../wire/live";
 import { icon, ICONS, make, setAttribute, setText } from "./dom";
-import { SPANS, type Theme } from "./prefs";
+import type { Theme } from "./prefs";
 
 /** How well something stands; the colour of its dot. */
 export type Health = "good" | "busy" | "bad" | "unknown";
@@ -47,8 +48,10 @@ export class Header {
     this.select.replaceChildren(...options);
   }
 
-  showLink(health: Health, words: string): void {
-    this.link.show(health, words);
+  showConnection(link: LinkState): void {
+    if (link.kind === "open") this.link.show("good", "connected");
+    else if (link.kind === "connecting") this.link.show("busy", "connecting");
+    else this.link.show("bad", `retry in ${Math.max(1, Math.ceil((link.retryAtMs - Date.now()) / 1000))} s`);
   }
 
   showBroker(connected: boolean | null): void {
@@ -83,61 +86,6 @@ class Chip {
     setAttribute(this.root, "data-health", health);
     setText(this.words, words);
   }
-}
-
-export interface ToolbarEvents {
-  onPause(): void;
-  onSpan(spanS: number): void;
-  onPage(part: number): void;
-}
-
-/** The line below: pause, how many seconds, paging when paused. */
-export class Toolbar {
-  readonly root: HTMLElement;
-  readonly metrics = make("dl", { class: "metrics" });
-  private readonly pause = make("button", { class: "pause", type: "button", "data-testid": "pause" });
-  private readonly spans = new Map<number, HTMLButtonElement>();
-  private readonly pager: HTMLElement;
-
-  constructor(events: ToolbarEvents) {
-    this.pause.addEventListener("click", () => events.onPause());
-    for (const span of SPANS) this.spans.set(span, this.spanButton(span, events));
-    this.pager = make(
-      "div",
-      { class: "pager", hidden: "" },
-      pageButton("back", "Half a screen back", () => events.onPage(-0.5)),
-      pageButton("forward", "Half a screen forward", () => events.onPage(0.5)),
-    );
-    const group = make("div", { class: "spans", role: "group", "aria-label": "Seconds shown" }, ...this.spans.values());
-    this.root = make("div", { class: "toolbar" }, this.pause, group, this.pager, this.metrics);
-    // A button that was clicked with a pointer lets go of the keyboard, so that space goes on pausing.
-    this.root.addEventListener("click", (event) => {
-      if (event.detail > 0 && document.activeElement instanceof HTMLButtonElement) document.activeElement.blur();
-    });
-    this.showPaused(false);
-  }
-
-  showPaused(paused: boolean): void {
-    this.pause.replaceChildren(icon(paused ? ICONS.play : ICONS.pause), paused ? "Resume" : "Pause");
-    setAttribute(this.pause, "aria-pressed", String(paused));
-    this.pager.hidden = !paused;
-  }
-
-  showSpan(chosen: number): void {
-    for (const [span, button] of this.spans) setAttribute(button, "aria-pressed", String(span === chosen));
-  }
-
-  private spanButton(span: number, events: ToolbarEvents): HTMLButtonElement {
-    const button = make("button", { type: "button", "data-testid": `span-${span}`, "aria-label": `${span} seconds` }, `${span} s`);
-    button.addEventListener("click", () => events.onSpan(span));
-    return button;
-  }
-}
-
-function pageButton(name: "back" | "forward", label: string, act: () => void): HTMLButtonElement {
-  const button = make("button", { class: "square", type: "button", "aria-label": label, "data-testid": name }, icon(ICONS[name]));
-  button.addEventListener("click", act);
-  return button;
 }
 
 function option(value: string, words: string, selected: boolean): HTMLOptionElement {

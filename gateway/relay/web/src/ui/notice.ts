@@ -1,11 +1,5 @@
+import type { Trouble } from "../core/trouble";
 import { make, setAttribute, setText } from "./dom";
-
-/** What stands in the way of a live trace. */
-export interface Trouble {
-  id: string;
-  title: string;
-  words: string;
-}
 
 /** Says in the middle of an empty scope, or at the top of a full one, what is the matter. */
 export class Notice {

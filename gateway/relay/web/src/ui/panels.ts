@@ -3,6 +3,7 @@ import uPlot from "uplot";
 import { dotted, type Strip } from "../core/decimate";
 import { formatTime, timeTicks, type Zone } from "../core/format";
 import { AutoRange, spanOf } from "../core/range";
+import { BETWEEN, type Extremes } from "../core/reading";
 import type { Mark, Window } from "../core/view";
 import type { Channel } from "../wire/control";
 import { make, setText } from "./dom";
@@ -97,15 +98,19 @@ export class Panels {
 
   /** Write each channel's number beside its trace. */
   showValues(texts: readonly string[]): void {
-    this.panels.forEach((panel, channel) => setText(panel.value, texts[channel] ?? "—"));
+    this.panels.forEach(({ value }, channel) => {
+      const text = texts[channel] ?? "—";
+      setText(value, text);
+      value.classList.toggle("extremes", text.includes(BETWEEN));
+    });
   }
 
-  /** Height of a value above the top of `root`, CSS px, for each channel. */
-  heights(values: readonly number[]): number[] {
+  /** How far below the top of `root` each channel's values stand, CSS px. */
+  heights(values: readonly Extremes[]): number[][] {
     return this.panels.map(({ body, plot }, channel) => {
-      const { top } = plot.over.getBoundingClientRect();
-      const inside = plot.valToPos(values[channel] ?? Number.NaN, "y");
-      return body.isConnected ? top - this.root.getBoundingClientRect().top + inside : Number.NaN;
+      const top = plot.over.getBoundingClientRect().top - this.root.getBoundingClientRect().top;
+      const ends = body.isConnected ? [...new Set(values[channel])] : [];
+      return ends.map((value) => top + plot.valToPos(value, "y"));
     });
   }
 

@@ -8,10 +8,11 @@ import {
   timeDecimals,
   type Zone,
 } from "../core/format";
+import type { Reading } from "../core/reading";
 import type { Account } from "../core/trace";
+import type { Spot } from "../core/view";
 import { make, setAttribute, setText } from "./dom";
 import { describeMark } from "./marks";
-import type { Reading } from "./scope";
 
 /** The line at the bottom: what the cursor reads. */
 export class Readout {
@@ -34,14 +35,19 @@ export class Readout {
   show(reading: Reading | null, zone: Zone): void {
     this.hint.hidden = reading !== null;
     this.time.hidden = this.date.hidden = this.index.hidden = reading === null;
-    setAttribute(this.root, "data-index", reading?.frame ? String(reading.frame.index) : null);
-    setAttribute(this.root, "data-utc-ms", reading?.frame ? reading.frame.atMs.toFixed(3) : null);
+    setAttribute(this.root, "data-index", reading?.spot ? String(reading.spot.index) : null);
+    setAttribute(this.root, "data-utc-ms", reading?.spot ? reading.spot.atMs.toFixed(3) : null);
     setAttribute(this.root, "data-gap", reading?.mark ? reading.mark.reason || reading.mark.kind : null);
     if (!reading) return;
     setText(this.time, formatTime(reading.atMs, zone, timeDecimals(reading.periodMs)));
     setText(this.date, `${formatDate(reading.atMs, zone)} ${formatZone(reading.atMs, zone)}`);
-    setText(this.index, reading.mark ? describeMark(reading.mark) : `frame ${formatCount(reading.frame?.index ?? 0)}`);
+    setText(this.index, reading.mark ? describeMark(reading.mark) : reading.spot ? describeSpot(reading.spot) : "");
   }
+}
+
+function describeSpot({ index, ring: { size } }: Spot): string {
+  if (size === 1) return `frame ${formatCount(index)}`;
+  return `least … greatest of frames ${formatCount(index)} to ${formatCount(index + size - 1)}`;
 }
 
 /** The figures that say how the stream does. */
@@ -72,9 +78,9 @@ export class Metrics {
     this.rate = term(list, "Rate", "rate", "Frames a second as they arrive here, of the nominal rate");
     this.delay = term(list, "Delay", "delay", "Age of the newest sample on arrival, by the clocks of device and this computer");
     this.clock = term(list, "Clock", "clock", "Bound of the error of the device's clock");
-    this.lost = term(list, "Lost", "lost", "Frames declared lost since this page began to listen, and why");
+    this.lost = term(list, "Lost", "lost", "Frames declared lost of what this page asked for, and why");
     this.lost.after(this.reasons);
-    this.missed = term(list, "Missed", "missed", "Frames that did not come here and were not declared lost (yet)");
+    this.missed = term(list, "Missed", "missed", "Frames that are not here and were not declared lost (yet)");
   }
 
   show(figures: Figures): void {

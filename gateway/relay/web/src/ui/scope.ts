@@ -1,14 +1,18 @@
 import { decimate } from "../core/decimate";
-import { formatTime, formatValue, timeDecimals, valueDecimals, type Zone } from "../core/format";
+import { formatTime, timeDecimals, type Zone } from "../core/format";
+import { Past, type Ask, type Direction } from "../core/past";
+import type { Plan } from "../core/plan";
+import { physical, readAt, readSpot, texts, type Reading } from "../core/reading";
 import { SweepClock } from "../core/sweep";
 import { Trace } from "../core/trace";
-import { marksIn, nearestFrame, neighbour, runsIn, type Frame, type Mark, type Window } from "../core/view";
+import { marksIn, nearestSpot, neighbour, newestSpot, runsIn, type Mark, type Spot, type Window } from "../core/view";
 import type { Channel, Meta } from "../wire/control";
 import type { Message } from "../wire/message";
 import { Cursor } from "./cursor";
 import { make, setAttribute } from "./dom";
 import { readPalette } from "./palette";
 import { Panels } from "./panels";
+import { tellShown } from "./told";
 
 /** A little more than the longest span, so that its left edge is whole. */
 const KEPT_MS = 34_000;
@@ -17,25 +21,20 @@ const HOLD = 0.25;
 /** Numbers change at most so often, to stay legible. */
 const VALUES_EVERY_MS = 200;
 
-/** What the cursor reads. */
-export interface Reading {
-  /** Null between frames: in a gap. */
-  frame: Frame | null;
-  mark: Mark | null;
-  atMs: number;
-  periodMs: number | null;
-  values: readonly string[];
-}
-
 export interface ScopeEvents {
   onReading(reading: Reading | null): void;
-  onPause(paused: boolean): void;
+  /** Paused, running again, or turned to another time. */
+  onTurn(): void;
+  /** The plotting area has so many pixels across now, device px. */
+  onColumns(columns: number): void;
 }
 
 /** The oscilloscope: what is held of one stream, the panels that draw it, and the cursor that reads it. */
 export class Scope {
   readonly root = make("div", { class: "scope", "data-testid": "plot" });
   trace = new Trace(KEPT_MS);
+  /** The display that stands still, while it does. */
+  past: Past | null = null;
   private clock = new SweepClock();
   private channels: Channel[] = [];
   private revision: number | null = null;
@@ -43,12 +42,9 @@ export class Scope {
   private palette = readPalette();
   private panels: Panels;
   private cursor: Cursor;
-  /** A copy of the trace as it was when the display was paused. */
-  private frozen: Trace | null = null;
   private edgeMs = 0;
-  private window: Window = { fromMs: 0, toMs: 1 };
   private pointer: number | null = null;
-  private pinned: { atMs: number; frame: Frame | null } | null = null;
+  private pinned: { atMs: number; spot: Spot | null } | null = null;
   private dirty = true;
   private drawnEdgeMs = 0;
   private valuesMs = 0;
@@ -56,19 +52,33 @@ export class Scope {
   constructor(
     private spanMs: number,
     private zone: Zone,
+    /** How the stream is to be had for the present view. */
+    private readonly plan: () => Plan,
+    private readonly ask: Ask,
     private readonly events: ScopeEvents,
   ) {
     this.panels = new Panels(this.palette, zone, () => this.redraw());
     this.cursor = new Cursor({
       onPoint: (fraction) => this.point(fraction),
       onLeave: () => this.leave(),
-      onStep: (frames) => this.step(frames),
+      onStep: (slots) => this.step(slots),
     });
     this.root.append(this.panels.root, this.cursor.root);
+    new ResizeObserver(() => this.events.onColumns(this.columns)).observe(this.cursor.root);
   }
 
   get paused(): boolean {
-    return this.frozen !== null;
+    return this.past !== null;
+  }
+
+  /** How wide the plotting area is, device px; it need not be there yet. */
+  get columns(): number {
+    return Math.round(this.cursor.width * devicePixelRatio) || window.innerWidth;
+  }
+
+  /** Whether what comes is the past, as fast as it can be sent. */
+  get catchingUp(): boolean {
+    return this.clock.catchingUp;
   }
 
   /** Begin anew: another stream. */
@@ -78,7 +88,7 @@ export class Scope {
     this.revision = null;
     this.setChannels([]);
     this.resume();
-    for (const name of ["data-epoch", "data-newest-index"]) setAttribute(this.root, name, null);
+    for (const name of ["data-epoch", "data-newest-index", "data-marks"]) setAttribute(this.root, name, null);
   }
 
   /** The stream is described, perhaps anew. */
@@ -91,19 +101,25 @@ export class Scope {
     if (JSON.stringify(meta.channels) !== JSON.stringify(this.channels)) this.setChannels(meta.channels);
   }
 
-  /** A message came; returns how many new frames it brought. */
+  catchUp(): void {
+    this.clock.catchUp();
+  }
+
+  /** A message came; returns how many frames it brought that are newer than all before. */
   accept(message: Message, nowMs: number): number {
-    if (message.kind === "batch" && this.channels.length !== message.channels) this.setChannels(unnamed(message.channels));
-    const before = this.trace.newestMs;
+    if (message.kind !== "gap" && this.channels.length !== message.channels) this.setChannels(unnamed(message.channels));
+    const { newestMs: before, current: last } = this.trace;
+    const end = last?.coverage.end ?? 0;
     const fresh = this.trace.accept(message);
-    const newest = this.trace.newestMs;
+    const { newestMs: newest, current } = this.trace;
     if (newest !== null && newest !== before) this.clock.arrived(nowMs, newest);
     this.dirty ||= !this.paused;
-    return fresh;
+    return current === last && current ? Math.min(fresh, current.coverage.end - end) : fresh;
   }
 
   setSpan(spanMs: number): void {
     this.spanMs = spanMs;
+    if (this.past) this.past.look({ fromMs: this.past.window.toMs - spanMs, toMs: this.past.window.toMs }, this.plan());
     this.redraw();
   }
 
@@ -121,17 +137,34 @@ export class Scope {
 
   /** Turn the paused display by a part of its width; negative is back. */
   page(part: number): void {
-    if (!this.frozen) return;
-    const newest = this.frozen.newestMs ?? this.edgeMs;
-    const oldest = newest - KEPT_MS + this.spanMs;
-    this.edgeMs = Math.min(newest, Math.max(oldest, this.edgeMs + part * this.spanMs));
+    this.turn(part * this.spanMs);
+  }
+
+  /** Turn the paused display by some time; negative is back. */
+  turn(byMs: number): void {
+    if (!this.past) return;
+    const { fromMs, toMs } = this.past.window;
     this.pinned = null;
-    this.redraw();
+    this.past.look({ fromMs: fromMs + byMs, toMs: toMs + byMs }, this.plan(), Math.sign(byMs) as Direction);
+    this.turned();
+  }
+
+  /** Turn the paused display to the beginning of the history, or to where it was stopped. */
+  turnToEnd(which: "first" | "last"): void {
+    this.pinned = null;
+    if (which === "first") this.past?.lookAtBeginning(this.spanMs, this.plan());
+    else this.turn(Number.MAX_SAFE_INTEGER);
+    this.turned();
   }
 
   /** Say how many frames came, drawn or not. */
   tellReceived(frames: number): void {
     setAttribute(this.root, "data-received", String(frames));
+  }
+
+  /** Say whether the relay had all that was missing after an interruption; null if that was not asked. */
+  tellRecovered(recovered: boolean | null): void {
+    setAttribute(this.root, "data-recovered", recovered === null ? null : String(recovered));
   }
 
   redraw(): void {
@@ -149,21 +182,31 @@ export class Scope {
   }
 
   private get shown(): Trace {
-    return this.frozen ?? this.trace;
+    return this.past?.trace ?? this.trace;
+  }
+
+  private get window(): Window {
+    return this.past?.window ?? { fromMs: this.edgeMs - this.spanMs, toMs: this.edgeMs };
+  }
+
+  private get scales(): { channels: readonly Channel[]; dtype: string } {
+    return { channels: this.channels, dtype: this.dtype };
   }
 
   private pause(): void {
-    this.frozen = this.trace.clone();
-    this.pinned = this.pointer === null ? null : { atMs: this.pointedMs(this.pointer), frame: null };
-    this.redraw();
-    this.events.onPause(true);
+    this.pinned = this.pointer === null ? null : { atMs: this.pointedMs(this.pointer), spot: null };
+    this.past = new Past(this.trace.clone(), this.window, this.ask, () => this.turned());
+    this.turned();
   }
 
   private resume(): void {
-    this.frozen = null;
-    this.pinned = null;
+    this.past = this.pinned = null;
+    this.turned();
+  }
+
+  private turned(): void {
     this.redraw();
-    this.events.onPause(false);
+    this.events.onTurn();
   }
 
   private setChannels(channels: Channel[]): void {
@@ -181,12 +224,12 @@ export class Scope {
 
   private draw(nowMs: number): void {
     const { epochs } = this.shown;
-    this.window = { fromMs: this.edgeMs - this.spanMs, toMs: this.edgeMs };
-    const marks = marksIn(epochs, this.window);
-    const strip = decimate(runsIn(epochs, this.window), this.window, this.panels.columns, this.channels);
-    this.panels.draw({ window: this.window, strip, marks, nowMs });
+    const { window } = this;
+    const marks = marksIn(epochs, window);
+    const strip = decimate(runsIn(epochs, window), window, this.panels.columns, this.channels);
+    this.panels.draw({ window, strip, marks, nowMs });
     this.drawCursor(marks, nowMs);
-    this.tell(marks);
+    tellShown(this.root, { paused: this.paused, window, marks, trace: this.shown });
   }
 
   private drawCursor(marks: readonly Mark[], nowMs: number): void {
@@ -202,38 +245,21 @@ export class Scope {
     const share = (reading.atMs - this.window.fromMs) / this.spanMs;
     this.cursor.show({
       x: share * this.cursor.width,
-      heights: reading.frame ? this.panels.heights(this.physical(reading.frame)) : [],
+      heights: reading.spot ? this.panels.heights(physical(reading.spot, this.scales)) : [],
       flag: formatTime(reading.atMs, this.zone, timeDecimals(reading.periodMs)),
     });
   }
 
   private showNewest(nowMs: number): void {
     this.valuesMs = nowMs;
-    const part = this.shown.current;
-    const ring = part?.ring;
-    if (!part || !ring || ring.newest < 0) return this.panels.showValues([]);
-    const frame = { ring, epoch: part.epoch, index: ring.newest, atMs: ring.newestMs };
-    this.panels.showValues(this.texts(frame));
+    const spot = newestSpot(this.shown.current);
+    this.panels.showValues(spot ? texts(spot, this.scales) : []);
   }
 
-  /** What stands at a moment: in a gap the gap, else the nearest frame. */
   private read(atMs: number, marks: readonly Mark[]): Reading | null {
-    const pinned = this.pinned?.frame;
-    const mark = pinned ? null : (marks.find((m) => m.kind !== "restart" && m.fromMs <= atMs && atMs < m.toMs) ?? null);
-    const periodMs = this.shown.current?.ring?.periodMs ?? null;
-    if (mark) return { frame: null, mark, atMs, periodMs, values: this.channels.map(() => "—") };
-    const frame = pinned ?? nearestFrame(this.shown.epochs, Math.min(Math.max(atMs, this.window.fromMs), this.window.toMs));
-    return frame && { frame, mark, atMs: frame.atMs, periodMs, values: this.texts(frame) };
-  }
-
-  private physical(frame: Frame): number[] {
-    return this.channels.map(({ scale, offset }, channel) =>
-      channel < frame.ring.channels ? frame.ring.raw(frame.index, channel) * scale + offset : Number.NaN,
-    );
-  }
-
-  private texts(frame: Frame): string[] {
-    return this.physical(frame).map((value, channel) => formatValue(value, valueDecimals(this.channels[channel]!.scale, this.dtype)));
+    const pinned = this.pinned?.spot;
+    if (pinned) return readSpot(pinned, this.scales);
+    return readAt(this.shown.epochs, marks, this.window, atMs, this.scales);
   }
 
   private pointedMs(fraction: number): number {
@@ -242,7 +268,7 @@ export class Scope {
 
   private point(fraction: number): void {
     this.pointer = fraction;
-    if (this.paused) this.pinned = { atMs: this.pointedMs(fraction), frame: null };
+    if (this.paused) this.pinned = { atMs: this.pointedMs(fraction), spot: null };
     this.redraw();
   }
 
@@ -252,32 +278,18 @@ export class Scope {
     this.redraw();
   }
 
-  private step(frames: number): void {
-    if (!this.paused) return;
-    const atMs = this.pinned?.atMs ?? this.window.toMs;
-    const from = this.pinned?.frame ?? nearestFrame(this.shown.epochs, atMs);
+  private step(slots: number): void {
+    const { past } = this;
+    if (!past) return;
+    const { toMs } = past.window;
+    const from = this.pinned?.spot ?? nearestSpot(this.shown.epochs, this.pinned?.atMs ?? toMs);
     if (!from) return;
-    const frame = this.pinned ? neighbour(from, frames) : from;
-    this.pinned = { atMs: frame.atMs, frame };
-    this.edgeMs = Math.min(Math.max(this.edgeMs, frame.atMs), frame.atMs + this.spanMs);
+    const spot = this.pinned ? neighbour(from, slots) : from;
+    this.pinned = { atMs: spot.atMs, spot };
+    const edgeMs = Math.min(Math.max(toMs, spot.atMs), spot.atMs + this.spanMs);
+    if (edgeMs !== toMs) past.look({ fromMs: edgeMs - this.spanMs, toMs: edgeMs }, this.plan());
     this.redraw();
   }
-
-  /** Say on the root what is shown, for tests and for other scripts that read the page. */
-  private tell(marks: readonly Mark[]): void {
-    const part = this.shown.current;
-    setAttribute(this.root, "data-paused", String(this.paused));
-    setAttribute(this.root, "data-from-ms", this.window.fromMs.toFixed(3));
-    setAttribute(this.root, "data-to-ms", this.window.toMs.toFixed(3));
-    setAttribute(this.root, "data-marks", JSON.stringify(marks.map(summary)));
-    if (!part?.ring) return;
-    setAttribute(this.root, "data-epoch", String(part.epoch));
-    setAttribute(this.root, "data-newest-index", String(part.ring.newest));
-  }
-}
-
-function summary({ kind, reason, index, count, fromMs, toMs }: Mark): object {
-  return { kind, reason, index, count, from_ms: fromMs, to_ms: toMs };
 }
 
 /** Stand-ins until the stream is described. */

@@ -30,7 +30,7 @@ export interface StreamEntry {
 
 export type ServerMessage =
   | { type: "hello"; server: string }
-  | { type: "subscribed"; stream: string; meta: Meta | null; online: boolean | null }
+  | { type: "subscribed"; stream: string; meta: Meta | null; online: boolean | null; recovered: boolean | null }
   | { type: "meta"; stream: string; meta: Meta | null }
   | { type: "status"; device: string; online: boolean }
   | { type: "broker"; connected: boolean }
@@ -49,7 +49,8 @@ export function parseServerMessage(text: string): ServerMessage | null {
     case "subscribed": {
       const status = object(message["status"]);
       const online = status ? status["online"] === true : null;
-      return { type: "subscribed", stream: string(message["stream"]), meta: parseMeta(message["meta"]), online };
+      const recovered = typeof message["recovered"] === "boolean" ? message["recovered"] : null;
+      return { type: "subscribed", stream: string(message["stream"]), meta: parseMeta(message["meta"]), online, recovered };
     }
     case "meta":
       return { type: "meta", stream: string(message["stream"]), meta: parseMeta(message["meta"]) };

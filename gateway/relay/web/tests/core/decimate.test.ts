@@ -4,7 +4,7 @@ import { decimate, dotted, type Strip } from "../../src/core/decimate";
 import { Trace } from "../../src/core/trace";
 import { runsIn, type Window } from "../../src/core/view";
 import type { Message } from "../../src/wire/message";
-import { batch, gap, generator, ramp } from "../make";
+import { batch, envelope, gap, generator, ramp } from "../make";
 
 const AS_IS = [{ scale: 1, offset: 0 }];
 
@@ -83,6 +83,52 @@ describe("decimate", () => {
     const { ys } = stripOf([batch(0, [...values], { data: values })], { fromMs: 0, toMs: 1000 }, 10);
     expect(ys[0]!.slice(0, 2)).toEqual([null, null]);
     expect(ys[0]!.at(-1)).toBe(999);
+  });
+});
+
+describe("decimate of buckets", () => {
+  const random = generator(41);
+  const values = Array.from({ length: 4096 }, () => Math.floor(random() * 2000));
+  values[1234] = 30_000;
+  values[3333] = -30_000;
+  const window = { fromMs: 0, toMs: 4096 };
+
+  it("shows every spike, at its place, with few buckets and with many", () => {
+    for (const [size, columns] of [[4, 100], [16, 256], [64, 1000]] as const) {
+      const { x, ys } = stripOf([envelope(values, size, 0, 4096)], window, columns);
+      const wide = Math.max(size, 4096 / columns);
+      expect(Math.abs(x[ys[0]!.indexOf(30_000)]! - 1234)).toBeLessThanOrEqual(wide);
+      expect(Math.abs(x[ys[0]!.indexOf(-30_000)]! - 3333)).toBeLessThanOrEqual(wide);
+    }
+  });
+
+  it("draws the least and the greatest of each bucket, one above the other, and never back in time", () => {
+    const { x, ys } = stripOf([envelope(values, 16, 0, 4096)], window, 256);
+    expect(x).toHaveLength(2 * 256);
+    for (let i = 0; i < x.length; i += 2) {
+      const inside = values.slice((i / 2) * 16, (i / 2) * 16 + 16);
+      expect([x[i], x[i + 1]]).toEqual([(i / 2) * 16 + 7.5, (i / 2) * 16 + 7.5]);
+      expect([ys[0]![i]!, ys[0]![i + 1]!].sort((a, b) => a - b)).toEqual([Math.min(...inside), Math.max(...inside)]);
+    }
+  });
+
+  it("goes on to the nearer extreme", () => {
+    const { ys } = stripOf([envelope([0, 10, 1, 11, 2, 12, 3, 13], 2, 0, 8)], { fromMs: 0, toMs: 8 }, 100);
+    expect(ys[0]).toEqual([0, 10, 11, 1, 2, 12, 13, 3]);
+  });
+
+  it("breaks the line where nothing was delivered", () => {
+    const some = Array.from({ length: 80 }, (_, i) => (i >= 32 && i < 48 ? null : i));
+    const { ys } = stripOf([envelope(some, 8, 0, 80)], { fromMs: 0, toMs: 80 }, 100);
+    expect(ys[0]!.filter((y) => y === null)).toHaveLength(1);
+    expect(ys[0]!.indexOf(null)).toBe(8);
+  });
+
+  it("does not go back in time where the clock is corrected", () => {
+    const early = envelope(values, 16, 0, 160);
+    const late = envelope(values, 16, 160, 320, { utcMs: 159.2 });
+    const { x } = stripOf([early, late], { fromMs: 0, toMs: 320 }, 1000);
+    expect(x.every((at, i) => i === 0 || at >= x[i - 1]!)).toBe(true);
   });
 });
 

@@ -10,7 +10,7 @@ describe("FrameRing", () => {
     ring.write(ramp(8, 16));
     expect([ring.oldest, ring.newest]).toEqual([6, 15]);
     expect(ring.has(5)).toBe(false);
-    for (let index = 6; index <= 15; index++) expect([ring.has(index), ring.raw(index, 0)]).toEqual([true, index]);
+    for (let index = 6; index <= 15; index++) expect([ring.has(index), ring.low(index, 0)]).toEqual([true, index]);
   });
 
   it("leaves frames that did not come empty, and takes them when they come late", () => {
@@ -19,7 +19,7 @@ describe("FrameRing", () => {
     ring.write(ramp(10, 15));
     expect(ring.has(7)).toBe(false);
     ring.write(ramp(5, 10));
-    expect([ring.has(7), ring.raw(7, 0), ring.newest]).toEqual([true, 7, 14]);
+    expect([ring.has(7), ring.low(7, 0), ring.newest]).toEqual([true, 7, 14]);
   });
 
   it("passes over frames older than it reaches", () => {
@@ -33,7 +33,7 @@ describe("FrameRing", () => {
   it("takes only the end of a batch longer than itself", () => {
     const ring = new FrameRing(1, 10);
     ring.write(ramp(0, 25));
-    expect([ring.has(14), ring.has(15), ring.raw(24, 0)]).toEqual([false, true, 24]);
+    expect([ring.has(14), ring.has(15), ring.low(24, 0)]).toEqual([false, true, 24]);
   });
 
   it("gives each frame its time: by the rate, or its own", () => {
@@ -56,7 +56,7 @@ describe("FrameRing", () => {
   it("keeps the channels apart", () => {
     const ring = new FrameRing(2, 10);
     ring.write(batch(0, [1, 10, 2, 20], { count: 2, channels: 2 }));
-    expect([ring.raw(1, 0), ring.raw(1, 1)]).toEqual([2, 20]);
+    expect([ring.low(1, 0), ring.low(1, 1)]).toEqual([2, 20]);
   });
 
   it("makes a copy that later frames leave alone", () => {
@@ -64,6 +64,6 @@ describe("FrameRing", () => {
     ring.write(ramp(0, 10));
     const copy = ring.clone();
     ring.write(ramp(10, 20));
-    expect([copy.newest, copy.raw(9, 0), copy.timeMs(9)]).toEqual([9, 9, 9]);
+    expect([copy.newest, copy.low(9, 0), copy.timeMs(9)]).toEqual([9, 9, 9]);
   });
 });

@@ -65,3 +65,28 @@ describe("SweepClock", () => {
     expect(Math.abs(edge - (elsewhere + 15_000))).toBeLessThan(200);
   });
 });
+
+describe("SweepClock that catches up", () => {
+  it("has the edge at the present as soon as the past is there, and stays behind by as much as ever", () => {
+    const clock = new SweepClock();
+    clock.catchUp();
+    for (let k = 0; k < 100; k++) clock.arrived(5 + k * 2, UTC_MS - 10_000 + k * 100);
+    expect(clock.catchingUp).toBe(true);
+    expect(clock.edgeMs(210, UTC_MS - 100, HOLD_MS)).toBeGreaterThan(UTC_MS - 200);
+    const seen = run(clock, 300, 10_000, () => 5).slice(200);
+    expect(clock.catchingUp).toBe(false);
+    for (const [edge, newest] of seen) {
+      expect(edge).toBeLessThanOrEqual(newest + 1);
+      expect(edge).toBeGreaterThan(newest - 150);
+    }
+  });
+
+  it("does so after an interruption too", () => {
+    const clock = new SweepClock();
+    run(clock, 0, 5000, () => 5);
+    clock.catchUp();
+    for (let k = 50; k < 150; k++) clock.arrived(15_000 + k, UTC_MS + k * 100);
+    const [edge, newest] = run(clock, 15_200, 16_000, () => 5)[0]!;
+    expect(edge).toBeGreaterThan(newest - 250);
+  });
+});

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { Trace } from "../../src/core/trace";
-import { marksIn, nearestFrame, neighbour, runsIn, type Run } from "../../src/core/view";
+import { marksIn, nearestSpot, neighbour, runsIn, type Run } from "../../src/core/view";
 import type { Message } from "../../src/wire/message";
 import { gap, generator, ramp } from "../make";
 
@@ -101,27 +101,27 @@ describe("marksIn", () => {
   });
 });
 
-describe("nearestFrame", () => {
+describe("nearestSpot", () => {
   it("finds the frame next to a moment, before or after it", () => {
     const { epochs } = traceOf(ramp(0, 20), ramp(30, 40));
-    expect(nearestFrame(epochs, 7.4)!.index).toBe(7);
-    expect(nearestFrame(epochs, 7.6)!.index).toBe(8);
-    expect(nearestFrame(epochs, 22)!.index).toBe(19);
-    expect(nearestFrame(epochs, 28)!.index).toBe(30);
-    expect(nearestFrame(epochs, 1e6)!.index).toBe(39);
-    expect(nearestFrame([], 0)).toBeNull();
+    expect(nearestSpot(epochs, 7.4)!.index).toBe(7);
+    expect(nearestSpot(epochs, 7.6)!.index).toBe(8);
+    expect(nearestSpot(epochs, 22)!.index).toBe(19);
+    expect(nearestSpot(epochs, 28)!.index).toBe(30);
+    expect(nearestSpot(epochs, 1e6)!.index).toBe(39);
+    expect(nearestSpot([], 0)).toBeNull();
   });
 
   it("looks into the epoch before", () => {
     const { epochs } = traceOf(ramp(100, 120, { utcMs: 0 }), ramp(0, 10, { epoch: 2n, utcMs: 50 }));
-    expect(nearestFrame(epochs, 5)).toMatchObject({ epoch: 1n, index: 105, atMs: 5 });
+    expect(nearestSpot(epochs, 5)).toMatchObject({ epoch: 1n, index: 105, atMs: 5 });
   });
 });
 
 describe("neighbour", () => {
   it("steps from frame to frame, over gaps, and stops at the ends", () => {
     const { epochs } = traceOf(ramp(0, 20), gap(20, 10), ramp(30, 40));
-    const frame = nearestFrame(epochs, 19)!;
+    const frame = nearestSpot(epochs, 19)!;
     expect(neighbour(frame, 1)).toMatchObject({ index: 30, atMs: 30 });
     expect(neighbour(frame, -2).index).toBe(17);
     expect(neighbour(frame, 1000).index).toBe(39);

@@ -42,7 +42,7 @@ describe("parseServerMessage", () => {
 
   it("does not take a device without a status for offline", () => {
     const text = JSON.stringify({ type: "subscribed", stream: "demo/ecg", meta: null, status: null });
-    expect(parseServerMessage(text)).toEqual({ type: "subscribed", stream: "demo/ecg", meta: null, online: null });
+    expect(parseServerMessage(text)).toMatchObject({ type: "subscribed", stream: "demo/ecg", meta: null, online: null });
   });
 
   it("reads status, broker and error", () => {

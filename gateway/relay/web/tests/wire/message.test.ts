@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { DecodeError, decodeMessage, nsToMs, type Batch } from "../../src/wire/message";
+import { nsToMs } from "../../src/wire/fields";
+import { DecodeError, decodeMessage, type Batch } from "../../src/wire/message";
 
 // Written by gateway/codec/cbor.py.
 const REGULAR =
