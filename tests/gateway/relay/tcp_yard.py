@@ -77,7 +77,7 @@ class TcpYard:
     def tell_meta(self, meta: dict[str, Any]) -> None:
         """As if it had come by MQTT."""
         state = self.core.catalogue.stream("bbb1", "ecg")
-        state.meta = meta
+        state.take_meta(meta)
         self.core.announce(STREAM, {"type": "meta", "stream": STREAM, "meta": meta})
 
     async def connect(self, *, receive_buffer: int | None = None, **tls: Any) -> TcpClient:
