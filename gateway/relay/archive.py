@@ -10,13 +10,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from gateway.account import IntervalSet
 from gateway.relay.delivery import Delivery
+from gateway.relay.disk_thread import DiskThread
 from gateway.relay.history import HistoryLimits, HistoryRecord, HistoryStore, Key, Metas, StreamHistory
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Archive:
         self._directory = directory
         self._recent = HistoryStore(None, limits)
         self._deep: HistoryStore | None = None
-        self._thread = ThreadPoolExecutor(1, "history") if directory is not None else None
+        self._thread = DiskThread("history") if directory is not None else None
         self._metas: dict[str, Metas] = {}
         self._begin: dict[str, Key] = {}
         """By stream, how far an earlier relay had come."""
