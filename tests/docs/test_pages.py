@@ -38,7 +38,7 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Page) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_ours_is_one(page: Page) -> None:
-    named = re.findall(r"(?:^|/|`)headwater ([a-z]+)", commands_of(page), re.MULTILINE)
+    named = re.findall(r"(?:^|bin/|`)headwater ([a-z]+)", commands_of(page), re.MULTILINE)
     assert set(named) <= set(COMMANDS)
 
 
