@@ -47,7 +47,7 @@ pytest: $(VENV)/test.stamp page ## the Python tests alone (ARGS="tests/gateway -
 hw-test: ## the tests that need a board, over ssh (HOST=debian@192.168.7.2)
 	@deploy/hw-test.sh "$(HOST)" $(ARGS)
 
-vm-test: $(VENV)/vm.stamp page ## whole systems: packages built, installed and run (ARGS="tests/vm/test_package.py")
+vm-test: $(VENV)/vm.stamp page ## whole systems: packages built, installed, booted, updated (ARGS="tests/vm/test_deploy.py")
 	$(PYTHON) -m pytest $(or $(ARGS),tests/vm)
 
 DEPLOY = $(PYTHON) -m deploy.rollout $(if $(HOST),--host "$(HOST)") $(if $(HOSTS),--hosts "$(HOSTS)") \

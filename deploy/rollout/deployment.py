@@ -116,10 +116,10 @@ class Deployment:
         if replaces:
             self._keep_previous(remote, status, facts)
         number = remote.begin(self._wish.role)
-        if files:
+        new = [name for name in changed if name in files]
+        if new:
             remote.send_files(number, pack(files))
-            new = [name for name in changed if name in files]
-            self._say("configure", f"{', '.join(new) or 'nothing new'} for /etc/headwater")
+            self._say("configure", f"{', '.join(new)} for /etc/headwater")
         if replaces:
             update = self._workshop.update(package, dependencies, facts.release)
             remote.send_update(number, update, downgrade=self._options.allow_downgrade)
