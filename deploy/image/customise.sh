@@ -21,6 +21,12 @@ install_packages() {
     done <<<"$PACKAGES"
     # their dependencies are in the base; what is not there is fetched
     inside apt-get install --yes --no-install-recommends "${names[@]}"
+    # for the first update to have something to fall back to
+    for package in "${names[@]}"; do
+        case $package in
+            /tmp/headwater_*) [ ! -e "$ROOT/usr/sbin/headwater-update" ] || inside headwater-update keep "$package" ;;
+        esac
+    done
     rm -f "${names[@]/#/$ROOT}"
 }
 
