@@ -16,9 +16,9 @@ from tests.vm.virtual import BootableBoard, VirtualBoard
 
 pytestmark = pytest.mark.timeout(5400)
 
-PADDING_MIB = 30
-CUTS_S = (0.3, 3.0, 8.0)
-"""How long after the installation began: an emulated dpkg takes about ten seconds for this package."""
+PADDING_MIB = 8
+CUTS_S = (0.3, 4.0)
+"""How long after the installation began: an emulated dpkg takes some seconds for this package."""
 DECISION_S = 900.0
 
 
