@@ -53,6 +53,8 @@ def debian_root(suite: str = "bookworm") -> Path:
 class Container:
     """Runs for as long as the `with` block lasts; what it has on disk ends with it."""
 
+    boot_s = BOOT_S
+
     def __init__(self, folder: Path, *options: str) -> None:
         """`options` are further ones of systemd-nspawn(1)."""
         self.root = folder / "root"
@@ -64,7 +66,7 @@ class Container:
         upper, work = self._folder / "upper", self._folder / "work"
         for path in (upper, work, self.root):
             path.mkdir(parents=True)
-        layers = f"lowerdir={debian_root()},upperdir={upper},workdir={work}"
+        layers = f"lowerdir={self.base()},upperdir={upper},workdir={work}"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.root)], check=True)
         try:
             self._boot()
@@ -80,13 +82,17 @@ class Container:
             with self._process as process:
                 if self._leader:
                     os.kill(self._leader, signal.SIGKILL)  # its init, and with it everything in it
-                    process.wait(BOOT_S)
+                    process.wait(self.boot_s)
         for folder in (Path(hierarchy, self._name) for hierarchy in HIERARCHIES):
             if folder.is_dir():
                 subprocess.run(
                     ["find", str(folder), "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], check=True
                 )
         subprocess.run(["umount", str(self.root)], check=True)
+
+    def base(self) -> Path:
+        """The tree that it has changes of its own to."""
+        return debian_root()
 
     def run(self, command: str) -> str:
         """The output of a shell command in it, which has to succeed."""
@@ -122,6 +128,12 @@ class Container:
         return f"headwater-{hashlib.sha256(str(self._folder).encode()).hexdigest()[:8]}"
 
     @property
+    def leader(self) -> int:
+        """The process id of its init."""
+        assert self._leader
+        return self._leader
+
+    @property
     def _leader(self) -> int | None:
         """The container's init, as it is called outside."""
         if self._process is None or not self._process.running:
@@ -134,8 +146,8 @@ class Container:
         machine = ("-D", str(self.root), f"--machine={self._name}", "--private-network")
         process = RunningProcess(["sh", "-c", IN_OWN_GROUP, self._name, *machine, *flags, *self._options])
         self._process = process
-        wait_until(lambda: self._leader or not process.running, "the container's init", BOOT_S)
+        wait_until(lambda: self._leader or not process.running, "the container's init", self.boot_s)
         assert process.running, process
         up = "systemctl is-system-running | grep -Eq 'running|degraded'"
-        wait_until(lambda: self.try_run(up)[0] == 0 or not process.running, "the container to boot", BOOT_S)
+        wait_until(lambda: self.try_run(up)[0] == 0 or not process.running, "the container to boot", self.boot_s)
         assert process.running, process

@@ -15,9 +15,9 @@ from deploy.image.layout import LINUX, MIB, Table, lay_out, sfdisk_script
 from deploy.image.parts import place
 from deploy.image.tools import run
 from tests.support.processes import ROOT
-from tests.vm.card import Card, tool
-from tests.vm.cards import archive
-from tests.vm.login import public_key
+from tests.vm.image.card import Card, tool
+from tests.vm.image.cards import archive
+from tests.vm.image.login import public_key
 
 pytestmark = pytest.mark.timeout(3600)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from tests.vm.login import Login
+from tests.vm.image.login import Shell
 
 AIN_OF = {"P9_39": 0, "P9_40": 1, "P9_37": 2, "P9_38": 3}
 DEVICE = "/sys/bus/iio/devices/iio:device0"
@@ -71,14 +71,29 @@ def files() -> dict[str, str]:
     }
 
 
-def install(login: Login) -> None:
+def install(shell: Shell) -> None:
     """Give the board its ADC, for this start and those to come."""
     for path, text in files().items():
-        login.run(f"cat >{path} <<'END'\n{text}END\nchmod 755 {path}")
-    login.run("systemctl daemon-reload; systemctl enable --now --quiet stand-in-adc.service")
+        shell.run(f"cat >{path} <<'END'\n{text}END\nchmod 755 {path}")
+    shell.run("systemctl daemon-reload; systemctl enable --now --quiet stand-in-adc.service")
 
 
-def set_value(login: Login, pin: str, raw: int) -> None:
+def set_value(shell: Shell, pin: str, raw: int) -> None:
     """Put a raw value on a pin, as the kernel would: no reader sees half of it."""
     path = f"{DEVICE}/in_voltage{AIN_OF[pin]}_raw"
-    login.run(f"printf '%4d' {raw} | dd of={path} conv=notrunc status=none")
+    shell.run(f"printf '%4d' {raw} | dd of={path} conv=notrunc status=none")
+
+
+def hang(shell: Shell) -> None:
+    """Have the first pin's file never answer: a FIFO that somebody holds open, and writes nothing to."""
+    path = f"{DEVICE}/in_voltage0_raw"
+    shell.run(
+        f"mkfifo -m 644 {path}.fifo; mv {path} {path}.kept; mv {path}.fifo {path}; "
+        f"(exec 9<>{path}; exec sleep infinity) >/dev/null 2>&1 </dev/null & echo $! >/run/hang.pid"
+    )
+
+
+def let_go(shell: Shell) -> None:
+    """Undo `hang()`, if it was done."""
+    path = f"{DEVICE}/in_voltage0_raw"
+    shell.run(f"[ ! -e {path}.kept ] || {{ mv {path}.kept {path}; kill $(cat /run/hang.pid); }}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from deploy.image import build, parts
 from deploy.image.debian import MIRROR, Archive
 from tests.support.processes import ROOT
-from tests.vm.login import public_key
+from tests.vm.image.login import public_key
 
 FOLDER = ROOT / "build" / "vm"
 

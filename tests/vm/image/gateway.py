@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from gateway.client import Received, subscribe
 from gateway.model import Batch, Gap
 from tests.support.waiting import wait_until
-from tests.vm.broker import CERTIFICATES, DEVICE, Broker
-from tests.vm.login import Login
+from tests.vm.image.broker import CERTIFICATES, DEVICE, Broker
+from tests.vm.image.login import Shell, show
 
 UNIT = "headwater-gateway.service"
 CONFIG = "/etc/headwater/device.toml"
 STREAM = f"{DEVICE}/ecg"
 RATE = 50
 PINS = ("P9_39", "P9_40")
-START_S = 180.0
+START_S = 600.0
 """Python takes a while under emulation: some 20 s on idle cores."""
+COLD_START_S = 1200.0
+"""From the power on."""
 
 CONFIGURATION = """\
 [device]
@@ -37,20 +39,20 @@ batch = "200ms"
 CHANNEL = '[[stream.channel]]\nname = "c{number}"\ninput = "{pin}"\nunit = "count"\n'
 
 
-def configure(login: Login, broker: Broker, host: str, port: int) -> None:
+def configure(shell: Shell, broker: Broker, host: str, port: int) -> None:
     """Give the board its certificate, and a configuration that samples two pins of the ADC for that broker."""
     files = broker.device_files
-    login.run(f"install -d -m 755 {CERTIFICATES}")
+    shell.run(f"install -d -m 755 {CERTIFICATES}")
     for name in ("ca.pem", "cert.pem", "key.pem"):
-        login.put(files / name, f"{CERTIFICATES}/{name}")
-    owner = login.show(UNIT, "User")["User"] or "root"
-    login.run(f"chown {owner} {CERTIFICATES}/key.pem; chmod 600 {CERTIFICATES}/key.pem")
+        shell.put(files / name, f"{CERTIFICATES}/{name}")
+    owner = show(shell, UNIT, "User")["User"] or "root"
+    shell.run(f"chown {owner} {CERTIFICATES}/key.pem; chmod 600 {CERTIFICATES}/key.pem")
     table = (files / "mqtt.toml").read_text()
     url = next(line for line in table.splitlines() if line.startswith("url"))
     mqtt = table.replace(url, f'url = "mqtts://{host}:{port}"')
     channels = "".join(CHANNEL.format(number=number, pin=pin) for number, pin in enumerate(PINS))
     text = CONFIGURATION.format(device=DEVICE, mqtt=mqtt, rate=RATE) + channels
-    login.run(f"cat >{CONFIG} <<'END'\n{text}END")
+    shell.run(f"cat >{CONFIG} <<'END'\n{text}END")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +67,19 @@ class Cost:
         return f"start {self.start_s:.1f} s, RSS {self.rss_mib:.0f} MiB, CPU {self.cpu_percent:.0f} % of one core"
 
 
-def cost(login: Login, over_s: float = 10.0) -> Cost:
+def cost(shell: Shell, over_s: float = 10.0) -> Cost:
     """Measure it, for so many seconds of the board."""
-    times = login.show(UNIT, "ExecMainStartTimestampMonotonic", "ActiveEnterTimestampMonotonic", "MainPID")
+    times = show(shell, UNIT, "ExecMainStartTimestampMonotonic", "ActiveEnterTimestampMonotonic", "MainPID")
     start = int(times["ActiveEnterTimestampMonotonic"]) - int(times["ExecMainStartTimestampMonotonic"])
     pid = times["MainPID"]
-    took = login.run(
+    took = shell.run(
         f"a=$(cut -d' ' -f14,15 /proc/{pid}/stat); read -r u _ </proc/uptime; sleep {over_s}; "
         f"b=$(cut -d' ' -f14,15 /proc/{pid}/stat); read -r v _ </proc/uptime; echo $a $b $u $v"
     ).split()
     ticks = sum(map(int, took[2:4])) - sum(map(int, took[:2]))
-    hertz = int(login.run("getconf CLK_TCK"))
+    hertz = int(shell.run("getconf CLK_TCK"))
     cpu = 100 * ticks / hertz / (float(took[5]) - float(took[4]))
-    rss = int(login.run(f"awk '/VmRSS/ {{ print $2 }}' /proc/{pid}/status")) / 1024
+    rss = int(shell.run(f"awk '/VmRSS/ {{ print $2 }}' /proc/{pid}/status")) / 1024
     return Cost(start / 1e6, rss, cpu)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from tests.support.processes import ROOT
 
@@ -26,6 +25,23 @@ def key() -> Path:
 def public_key() -> Path:
     """The public key's file."""
     return key().with_suffix(".pub")
+
+
+class Shell(Protocol):
+    """Something that runs scripts as root on a board, whether it is reached by ssh or not."""
+
+    def run(self, command: str, /) -> str:
+        """The output of a script that must succeed."""
+
+    def put(self, source: Path, name: str, /) -> None:
+        """Copy a file to the board."""
+
+
+def show(shell: Shell, unit: str, *properties: str) -> dict[str, str]:
+    """What systemd on the board knows of a unit."""
+    wanted = " ".join(f"-p {each}" for each in properties)
+    lines = shell.run(f"systemctl show {wanted} {unit}").strip().splitlines()
+    return dict(line.split("=", 1) for line in lines)
 
 
 class Login:
@@ -61,17 +77,16 @@ class Login:
         """The lines that a script writes."""
         return self.run(script).splitlines()
 
-    def show(self, unit: str, *properties: str) -> dict[str, str]:
-        """What systemd knows of a unit."""
-        wanted = " ".join(f"-p {each}" for each in properties)
-        return dict(line.split("=", 1) for line in self.lines(f"systemctl show {wanted} {unit}"))
+    def config(self, name: str) -> str:
+        """ssh_config(5) by which it is reached under that name."""
+        return (
+            f"Host {name}\n HostName {self._host}\n Port {self._port}\n User {USER}\n IdentityFile {key()}\n"
+            " IdentitiesOnly yes\n StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n BatchMode yes\n"
+            " LogLevel ERROR\n ConnectTimeout 60\n"
+        )
 
     def put(self, source: Path, target: str) -> None:
         """Copy a file to the board."""
         with source.open("rb") as content:
             command = self.command(f"sudo tee {target} >/dev/null", options=("BatchMode=yes",))
             subprocess.run(command, stdin=content, check=True, timeout=300)
-
-    def json(self, script: str) -> Any:
-        """What a script writes, as JSON."""
-        return json.loads(self.run(script))

@@ -14,7 +14,7 @@ from typing import Self
 from tests.support.ports import free_port
 from tests.support.processes import RunningProcess
 from tests.support.waiting import wait_until
-from tests.vm.login import Login
+from tests.vm.image.login import Login
 
 BOOT_S = 600.0
 """It takes a minute on two idle cores."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from deploy.image.layout import DISK_ID, FAT32, FIRST_PARTITION_AT, LINUX, MIB, MLO_AT, UBOOT_AT
-from tests.vm.card import Card, tool
-from tests.vm.cards import Made
-from tests.vm.login import public_key
+from tests.vm.image.card import Card, tool
+from tests.vm.image.cards import Made
+from tests.vm.image.login import public_key
 
 ADC = "/ocp/interconnect@44c00000/segment@200000/target-module@d000/tscadc@0"
 SMALLEST_EMMC = 1_800 * MIB

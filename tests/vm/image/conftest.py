@@ -6,7 +6,7 @@ import pytest
 
 from deploy.image import build
 from tests.support.processes import ROOT
-from tests.vm.cards import Made, make_card
+from tests.vm.image.cards import Made, make_card
 
 
 @pytest.fixture(scope="session")

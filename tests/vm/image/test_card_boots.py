@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from deploy.image.layout import DISK_ID, MIB
-from tests.vm.card import Card, tool
-from tests.vm.cards import Made
-from tests.vm.qemu import Board, copy_card, on_virt
+from tests.vm.image.card import Card, tool
+from tests.vm.image.cards import Made
+from tests.vm.image.qemu import Board, copy_card, on_virt
 
 pytestmark = pytest.mark.timeout(1800)
 
