@@ -41,7 +41,7 @@ input = "P9_39"
 """
 MAIN = """
 daemon off;
-worker_processes 1;
+master_process off;  # one process, which leaves no worker behind
 pid {folder}/nginx.pid;
 error_log stderr;
 events {{ worker_connections 256; }}
