@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,9 @@ SUITE, ARCHITECTURE = "bookworm", "amd64"
 
 @pytest.fixture(scope="session")
 def deb() -> Path:
-    """What `make deb ARCH=amd64` makes."""
+    """What `make deb ARCH=amd64` makes, or what $HEADWATER_DEB names."""
+    if "HEADWATER_DEB" in os.environ:
+        return Path(os.environ["HEADWATER_DEB"]).resolve()
     done = subprocess.run(
         ["deploy/deb.sh", ARCHITECTURE, SUITE], cwd=ROOT, check=True, stderr=subprocess.PIPE, text=True
     )
