@@ -67,7 +67,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "expired": (lambda: token(lifetime_s=-60) + b"\n", "the token has expired"),
     "no token": (lambda: b"nonsense\n", "the token is not valid: DecodeError"),
     "an empty line": (lambda: b"\n", "the token is not valid: DecodeError"),
-    "no text": (lambda: b"\xff\xfe\x00\n", "the token is not valid: DecodeError"),
+    "no text": (lambda: b"\xff\xfe\x00\n", "the token is not valid: it has other characters than those of a JWT"),
     "HTTP": (lambda: b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "the token is not valid: DecodeError"),
     "a line without an end": (lambda: b"x" * 300_000, TOO_LONG),
     "a line too long": (lambda: b"x" * (TOKEN_BYTES + 1) + b"\n", TOO_LONG),
