@@ -32,7 +32,7 @@ def start(shell: Shell, broker: Broker, host: str, port: int) -> None:
     """Give the board its ADC, a certificate and a configuration, and start the gateway as its unit."""
     adc.install(shell)
     gateway.configure(shell, broker, host, port)
-    shell.run(f"systemctl enable --quiet {UNIT}; systemctl restart {UNIT}")
+    shell.run(f"systemctl unmask --quiet {UNIT}; systemctl enable --quiet {UNIT}; systemctl restart {UNIT}")
 
 
 class GatewayContract:

@@ -157,6 +157,26 @@ class TestTheBootloader:
             assert board.login.run("findmnt -no FSTYPE /") == "overlay"
             assert "headwater.disk=" in board.login.run("cat /proc/cmdline")
 
+    def test_a_new_kernel_is_put_beside_the_one_that_runs(self, board: Board, made: Made) -> None:
+        running = board.login.run("uname -r")
+        board.login.run(
+            f"ln -sfn {running} /lib/modules/6.1.0-new; "
+            f"ln -sfn linux-image-{running} /usr/lib/linux-image-6.1.0-new; "
+            f"for file in vmlinuz config; do cp /boot/$file-{running} /boot/$file-6.1.0-new; done; "
+            "/etc/kernel/postinst.d/zz-headwater-image 6.1.0-new"
+        )
+        menu = board.login.run("cat /boot/firmware/extlinux/extlinux.conf")
+        assert re.findall(r"^default (\S+)$", menu, re.MULTILINE) == ["linux-6.1.0-new"]
+        assert re.findall(r"^label (\S+)$", menu, re.MULTILINE) == ["linux-6.1.0-new", f"linux-{running}"]
+        for name in re.findall(r"^\s+(?:linux|initrd|fdt) (\S+)$", menu, re.MULTILINE):
+            board.login.run(f"test -s /boot/firmware{name}")
+        assert board.login.run("findmnt -no OPTIONS /boot/firmware").split(",")[0] == "ro"
+        board.login.run(f"/etc/kernel/postinst.d/zz-headwater-image {running}")
+        again = board.login.run("cat /boot/firmware/extlinux/extlinux.conf")
+        # the console is named after the kernel's drivers, the id as the bootloader named it
+        assert again == (made.parts.boot / "extlinux/extlinux.conf").read_text().strip()
+        assert board.login.run("ls -d /boot/firmware/linux-*") == f"/boot/firmware/linux-{running}"
+
 
 class TestDamage:
     """Cards wear out, and people pull plugs."""
@@ -201,7 +221,7 @@ class TestInstallingToEmmc:
             assert refused.returncode == 2
             assert "is what this system runs from" in refused.stderr
             began = time.monotonic()
-            print(board.login.attempt("headwater-install-emmc --yes /dev/vdb", timeout=1200))
+            board.login.run("headwater-install-emmc --yes /dev/vdb", timeout=1800)
             print(f"\nto eMMC: {time.monotonic() - began:.0f} s")
         copy = Card(emmc)
         assert copy.table.disk_id not in (0, DISK_ID)
