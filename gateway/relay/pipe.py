@@ -21,6 +21,8 @@ TLS_HIGH_BYTES = 64 << 10
 """How much may wait in a TLS transport, which is not written to past it."""
 UNSENT_BYTES = 128 << 10
 """How much may wait in the kernel beyond what is on its way; it would hold megabytes, all older than any gap."""
+LOOK_S = 0.02
+"""How often a transport is asked whether that is gone of which it says nothing by itself."""
 KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
 """A peer that vanished without a word is noticed after two minutes."""
 
@@ -41,6 +43,8 @@ class Pipe(asyncio.Protocol):
         self.closed = False
         transport.set_write_buffer_limits(0 if self._handle is not None else TLS_HIGH_BYTES, 0)
         self.subscriber = Subscriber(self, form, bound, policy)
+        if self._paused and self._handle is None:
+            self._loop.call_soon(self._look_for_room)
 
     def send(self, wire: bytes) -> bool:
         """Take the bytes; whether more may follow."""
@@ -88,6 +92,15 @@ class Pipe(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self._handle = None
+
+    def _look_for_room(self) -> None:
+        """What waited before this protocol was there, such as TLS's own messages, may go without a word."""
+        if not self._paused or self.closed:
+            return
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(LOOK_S, self._look_for_room)
+        else:
+            self.resume_writing()
 
 
 def _handle_of(transport: asyncio.Transport) -> int | None:

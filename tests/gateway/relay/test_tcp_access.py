@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -166,6 +167,45 @@ async def test_it_speaks_tls_where_the_relay_does(auth: dict[str, Any], tmp_path
         refused = await yard.connect(ssl=trusting, server_hostname="localhost")
         await refused.say(b"nonsense\n")
         assert (await refused.error())["code"] == "unauthorized"
+
+
+def say_with_the_end_of_the_handshake(context: ssl.SSLContext, port: int, line: bytes) -> None:
+    """A TLS client whose last message of the handshake and first line arrive together; it reads two lines."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", port), 20) as connection:
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                connection.sendall(outgoing.read())
+                incoming.write(connection.recv(1 << 16))
+        tls.write(line)
+        connection.sendall(outgoing.read())
+        read = b""
+        while read.count(b"\n") < 2:
+            try:
+                read += tls.read(1 << 16)
+            except ssl.SSLWantReadError:
+                incoming.write(connection.recv(1 << 16))
+
+
+async def test_a_token_that_comes_with_the_end_of_the_tls_handshake_is_as_good_as_a_later_one(
+    auth: dict[str, Any], tmp_path: Path
+) -> None:
+    """TLS's own messages wait to be sent then, and the transport does not say when they are gone."""
+    cert, key = make_certificate(tmp_path, "localhost")
+    trusting = ssl.create_default_context(cafile=str(cert))
+    trusting.check_hostname = False
+    async with TcpYard(auth=auth, cert=str(cert), key=str(key)) as yard:
+        line = token() + b"\n"
+        reading = asyncio.create_task(
+            asyncio.to_thread(say_with_the_end_of_the_handshake, trusting, yard.port, line)
+        )
+        await yard.has(1)
+        yard.publish(batch(0, 1))
+        await reading
 
 
 OUTLET = {"type": "tcp", "listen": "127.0.0.1:9100", "stream": STREAM}
