@@ -79,6 +79,25 @@ export function marksIn(epochs: readonly EpochTrace[], window: Window): Mark[] {
   return marks.filter((mark) => mark.toMs >= window.fromMs && mark.fromMs <= window.toMs);
 }
 
+/** Marks of one kind that would be drawn into each other, as one: so there are no more than there are pixels. */
+export function joinMarks(marks: readonly Mark[], leastMs: number): Mark[] {
+  const joined: Mark[] = [];
+  const last = new Map<string, Mark>();
+  for (const mark of [...marks].sort((a, b) => a.fromMs - b.fromMs)) {
+    const kind = `${mark.kind} ${mark.reason}`;
+    const before = last.get(kind);
+    if (before && mark.kind !== "restart" && before.epoch === mark.epoch && mark.fromMs - before.toMs < leastMs) {
+      before.toMs = Math.max(before.toMs, mark.toMs);
+      before.count += mark.count;
+      continue;
+    }
+    const own = { ...mark };
+    last.set(kind, own);
+    joined.push(own);
+  }
+  return joined;
+}
+
 /** Each frame owns half a period on either side of its instant. */
 function extent(ring: FrameRing, index: number, count: number): Window {
   const half = (ring.periodMs ?? 0) / 2;

@@ -5,7 +5,7 @@ import type { Plan } from "../core/plan";
 import { physical, readAt, readSpot, texts, type Reading } from "../core/reading";
 import { SweepClock } from "../core/sweep";
 import { Trace } from "../core/trace";
-import { marksIn, nearestSpot, neighbour, newestSpot, runsIn, type Mark, type Spot, type Window } from "../core/view";
+import { joinMarks, marksIn, nearestSpot, neighbour, newestSpot, runsIn, type Mark, type Spot, type Window } from "../core/view";
 import type { Channel, Meta } from "../wire/control";
 import type { Message } from "../wire/message";
 import { Cursor } from "./cursor";
@@ -18,6 +18,8 @@ import { tellShown } from "./told";
 const KEPT_MS = 34_000;
 /** A running display without data goes on for this part of its width, then waits. */
 const HOLD = 0.25;
+/** Marks closer together than this cannot be told apart, device px. */
+const MARKS_APART_PX = 3;
 /** Numbers change at most so often, to stay legible. */
 const VALUES_EVERY_MS = 200;
 
@@ -225,8 +227,9 @@ export class Scope {
   private draw(nowMs: number): void {
     const { epochs } = this.shown;
     const { window } = this;
-    const marks = marksIn(epochs, window);
-    const strip = decimate(runsIn(epochs, window), window, this.panels.columns, this.channels);
+    const { columns } = this.panels;
+    const marks = joinMarks(marksIn(epochs, window), (MARKS_APART_PX * this.spanMs) / columns);
+    const strip = decimate(runsIn(epochs, window), window, columns, this.channels);
     this.panels.draw({ window, strip, marks, nowMs });
     this.drawCursor(marks, nowMs);
     tellShown(this.root, { paused: this.paused, window, marks, trace: this.shown });

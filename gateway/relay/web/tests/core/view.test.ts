@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { Trace } from "../../src/core/trace";
-import { marksIn, nearestSpot, neighbour, runsIn, type Run } from "../../src/core/view";
+import { joinMarks, marksIn, nearestSpot, neighbour, runsIn, type Run } from "../../src/core/view";
 import type { Message } from "../../src/wire/message";
 import { gap, generator, ramp } from "../make";
 
@@ -98,6 +98,29 @@ describe("marksIn", () => {
   it("leaves out what is outside of the window", () => {
     const { epochs } = traceOf(ramp(0, 20), gap(20, 10), ramp(30, 100));
     expect(marksIn(epochs, { fromMs: 40, toMs: 60 })).toEqual([]);
+  });
+});
+
+describe("joinMarks", () => {
+  it("makes one of those that cannot be told apart, and counts on", () => {
+    const { epochs } = traceOf(ramp(0, 20), gap(20, 2), ramp(22, 24), gap(24, 3), ramp(27, 60), gap(60, 1), ramp(61, 70));
+    const marks = marksIn(epochs, { fromMs: 0, toMs: 100 });
+    expect(joinMarks(marks, 5)).toMatchObject([
+      { index: 20, count: 5, fromMs: 19.5, toMs: 26.5 },
+      { index: 60, count: 1 },
+    ]);
+    expect(joinMarks(marks, 1)).toEqual(marks);
+  });
+
+  it("keeps different reasons, epochs and restarts apart", () => {
+    const { epochs } = traceOf(ramp(0, 20), gap(20, 2), gap(22, 2, "late"), ramp(30, 40), ramp(0, 10, { epoch: 2n, utcMs: 41 }));
+    const kinds = (marks: readonly { kind: string; reason: string }[]) => marks.map(({ kind, reason }) => `${kind} ${reason}`.trim());
+    expect(kinds(joinMarks(marksIn(epochs, { fromMs: 0, toMs: 60 }), 50))).toEqual(["lost overrun", "lost late", "missing", "restart"]);
+  });
+
+  it("leaves no more than there are pixels of a stream with a loss every other frame", () => {
+    const messages = Array.from({ length: 1000 }, (_, i) => [ramp(2 * i, 2 * i + 1), gap(2 * i + 1, 1)]).flat();
+    expect(joinMarks(marksIn(traceOf(...messages).epochs, { fromMs: 0, toMs: 2000 }), 6)).toHaveLength(1);
   });
 });
 
