@@ -24,8 +24,7 @@ from tests.support.peer import Peer
 from tests.support.ports import free_port
 from tests.support.processes import HeadwaterProcess
 
-DEVICE, STREAM = "bbb1", "scope"
-KEY = f"{DEVICE}/{STREAM}"
+STREAM = "scope"
 EPOCH = (3 << 32) | 0x5EED
 NS = 1_000_000_000
 START_S = 60.0
@@ -44,14 +43,19 @@ def sine(first: int, count: int) -> NDArray[np.int16]:
 
 
 class Device:
-    """A stream at a rate, whose frame `index` was taken at `start_ns` + index / rate."""
+    """A stream at a rate, whose frame `index` was taken at `start_ns` + index / rate.
 
-    def __init__(self, peer: Peer, rate: int, channels: int, wave: Wave, start_ns: int) -> None:
+    While it runs it sends again what it is asked for.
+    """
+
+    def __init__(self, peer: Peer, name: str, rate: int, channels: int, wave: Wave, start_ns: int) -> None:
+        self.name = name
         self.rate = rate
         self.start_ns = start_ns
         self.end = 0
         """The index after the newest frame."""
         self._peer = peer
+        self._answered = 0
         self._wave = wave
         self._channels = channels
         self._codec, self._topics = CborCodec(), Topics()
@@ -96,16 +100,28 @@ class Device:
     def _run(self, batch: int) -> None:
         while not self._stop.wait(max(0, self.utc_ns(self.end + batch) - time.time_ns()) / NS):
             self._send_batch(batch, wait=False)
+            self._answer()
+
+    def _answer(self) -> None:
+        requests = self._peer.heard[self._answered :]
+        self._answered += len(requests)
+        for request in requests:
+            if request.topic == self._topics.request(self.name, "resend"):
+                for start, end in json.loads(request.payload)["ranges"]:
+                    self._publish(self._batch(start, end - start), wait=False)
 
     def _send_batch(self, frames: int, *, wait: bool) -> None:
-        now = self.utc_ns(self.end)
-        data = np.repeat(self._wave(self.end, frames).reshape(-1, 1), self._channels, axis=1)
-        self._publish(self._codec.encode(Batch(EPOCH, self.end, now, now, data, Fraction(self.rate))), wait=wait)
+        self._publish(self._batch(self.end, frames), wait=wait)
         self.end += frames
+
+    def _batch(self, index: int, frames: int) -> bytes:
+        now = self.utc_ns(index)
+        data = np.repeat(self._wave(index, frames).reshape(-1, 1), self._channels, axis=1)
+        return self._codec.encode(Batch(EPOCH, index, now, now, data, Fraction(self.rate)))
 
     def _publish(self, payload: bytes, *, wait: bool) -> None:
         send = self._peer.publish if wait else self._peer.send
-        send(self._topics.batch(DEVICE, STREAM), payload)
+        send(self._topics.batch(self.name, STREAM), payload)
 
     def _announce(self) -> None:
         channels = [
@@ -121,9 +137,9 @@ class Device:
             "codec": "cbor",
             "channels": channels,
         }
-        self._peer.publish(self._topics.meta(DEVICE, STREAM), json.dumps(meta).encode(), retain=True)
+        self._peer.publish(self._topics.meta(self.name, STREAM), json.dumps(meta).encode(), retain=True)
         status = {"v": 1, "online": True, "epoch": EPOCH, "streams": [STREAM], "acquired": {}, "previous": []}
-        self._peer.publish(self._topics.status(DEVICE), json.dumps(status).encode(), retain=True)
+        self._peer.publish(self._topics.status(self.name), json.dumps(status).encode(), retain=True)
 
 
 class Chain:
@@ -137,22 +153,20 @@ class Chain:
         self._port = free_port()
         self._history = directory / "history"
 
-    @property
-    def url(self) -> str:
-        """The page with the stream."""
-        return f"http://127.0.0.1:{self._port}/#stream={KEY}"
+    def page(self, device: Device) -> str:
+        """The page with the device's stream."""
+        return f"http://127.0.0.1:{self._port}/#stream={device.name}/{STREAM}"
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self._broker)
-        self._peer = self._stack.enter_context(Peer(self._broker.port))
+        self._peer = self._stack.enter_context(Peer(self._broker.port, "headwater/+/request/resend"))
         self.start_relay()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for device in self._devices:
-            device.stop()
+        self.stop_devices()
         self._stack.close()
 
     def start_relay(self) -> None:
@@ -171,7 +185,13 @@ class Chain:
         shutil.rmtree(self._history)
 
     def device(self, *, rate: int, seconds_ago: float = 0, channels: int = 1, wave: Wave = sine) -> Device:
-        """A device whose first frame is that old."""
-        device = Device(self._peer, rate, channels, wave, time.time_ns() - round(seconds_ago * NS))
+        """Another device, whose first frame is that old."""
+        name = f"bbb{len(self._devices) + 1}"
+        device = Device(self._peer, name, rate, channels, wave, time.time_ns() - round(seconds_ago * NS))
         self._devices.append(device)
         return device
+
+    def stop_devices(self) -> None:
+        """None of them sends any more."""
+        for device in self._devices:
+            device.stop()
