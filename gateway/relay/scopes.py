@@ -7,6 +7,7 @@ since the one before. So there is no queue, and what a viewer costs depends on n
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from gateway.relay.archive import Archive
@@ -32,8 +33,37 @@ class Watcher:
     subscriber: Subscriber
     request: LiveRequest
     period_s: float
-    due_s: float = 0.0
     seen: Cursor | None = None
+
+
+class Round:
+    """Those who are refreshed equally often, and so at the same moments: what they see is computed once.
+
+    `refresh` is given them, and tells whether there is more for any of them.
+    """
+
+    def __init__(self, period_s: float, refresh: Callable[[Iterable[Watcher]], bool]) -> None:
+        self.watchers: dict[Watcher, None] = {}
+        self._period_s = period_s
+        self._refresh = refresh
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wake(self) -> None:
+        """There is something new."""
+        if self._timer is None:
+            at_s = (self._loop.time() // self._period_s + 1) * self._period_s
+            self._timer = self._loop.call_at(at_s, self._go_round)
+
+    def close(self) -> None:
+        """Nobody is to be refreshed any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _go_round(self) -> None:
+        self._timer = None
+        if self._refresh(list(self.watchers)):
+            self.wake()
 
 
 class Scope:
@@ -47,27 +77,39 @@ class Scope:
         self._pending: list[Delivery] = []
         self._replay: HistoryReplay | None = None
         self._warm = False
-        self._timer: asyncio.TimerHandle | None = None
-        self.watchers: dict[Watcher, None] = {}
+        self._rounds: dict[float, Round] = {}
         self.idle_since_s = self._loop.time()
         self._warming = self._loop.create_task(self._begin())
 
     def watch(self, watcher: Watcher) -> None:
         """Refresh the viewer from now on. Raises EnvelopeError if it asks for what cannot be had."""
-        self._envelope.live(watcher.request)
-        self.watchers[watcher] = None
-        self._loop.call_soon(self._refresh)  # not before it was told that the subscription stands
+        self._envelope.check(watcher.request)
+        round_ = self._rounds.setdefault(watcher.period_s, Round(watcher.period_s, self._refresh))
+        round_.watchers[watcher] = None
+        # not before it was told that the subscription stands
+        self._loop.call_soon(self._refresh_at_once, [watcher])
 
     def leave(self, watcher: Watcher) -> None:
         """Refresh it no more."""
-        self.watchers.pop(watcher, None)
+        round_ = self._rounds.get(watcher.period_s)
+        if round_ is None:
+            return
+        round_.watchers.pop(watcher, None)
+        if not round_.watchers:
+            round_.close()
+            del self._rounds[watcher.period_s]
         self.idle_since_s = self._loop.time()
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody looks."""
+        return bool(self._rounds)
 
     def close(self) -> None:
         """Nobody wants it any more."""
         self._warming.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
+        for round_ in self._rounds.values():
+            round_.close()
         if self._replay is not None:
             self._replay.close()
 
@@ -90,7 +132,8 @@ class Scope:
             self._put(delivery)
         if self._replay.finished:
             self._warm = True
-            self._refresh()
+            for round_ in self._rounds.values():
+                self._refresh_at_once(round_.watchers)
         elif delivery is not None:
             self._loop.call_soon(self.pump)
 
@@ -103,6 +146,8 @@ class Scope:
 
     def _put(self, delivery: Delivery) -> None:
         """Something that belongs into the pyramid."""
+        if not self._pending:
+            self._wake()
         self._pending.append(delivery)
         if len(self._pending) >= PENDING:
             self._absorb()
@@ -112,34 +157,36 @@ class Scope:
         for message in merged(delivery.message for delivery in pending):
             self._envelope.add(message)
 
-    def _refresh(self) -> None:
-        """Give those who are due what has changed."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self.watchers or not self._warm:
-            return
-        self._absorb()
-        now, shared = self._loop.time(), dict[int, Delivery]()
-        for watcher in list(self.watchers):
-            if watcher.due_s <= now and watcher.subscriber.ready and self._show(watcher, shared):
-                watcher.due_s = max(watcher.due_s + watcher.period_s, now)
-        due_s = min(watcher.due_s for watcher in self.watchers)
-        shortest = min(watcher.period_s for watcher in self.watchers)
-        self._timer = self._loop.call_at(max(due_s, now + shortest / 4), self._refresh)
+    def _wake(self) -> None:
+        for round_ in self._rounds.values():
+            round_.wake()
 
-    def _show(self, watcher: Watcher, shared: dict[int, Delivery]) -> bool:
-        """Whether there was anything new. Equal answers are one object, and so are their bytes on the wire."""
+    def _refresh_at_once(self, watchers: Iterable[Watcher]) -> None:
+        """Before their next round."""
+        if self._refresh(watchers):
+            self._wake()
+
+    def _refresh(self, watchers: Iterable[Watcher]) -> bool:
+        """Give them what has changed; whether somebody could not take it."""
+        if not self._warm:
+            return False
+        self._absorb()
+        shared = dict[int, Delivery]()
+        for watcher in watchers:
+            if watcher.subscriber.ready:
+                self._show(watcher, shared)
+        return any(watcher.seen != self._envelope.cursor for watcher in watchers)
+
+    def _show(self, watcher: Watcher, shared: dict[int, Delivery]) -> None:
+        """What is new. Equal answers are one object, and so are their bytes on the wire."""
         cursor = self._envelope.cursor
         if cursor == watcher.seen:
-            return False
+            return
         answer = self._envelope.live(watcher.request, watcher.seen)
         if answer is None:
-            return False
-        delivery = shared.setdefault(id(answer), Delivery(Span(0, 0, 0), answer))
+            return
         watcher.seen = cursor
-        watcher.subscriber.deliver(delivery)
-        return True
+        watcher.subscriber.deliver(shared.setdefault(id(answer), Delivery(Span(0, 0, 0), answer)))
 
 
 class Scopes:
@@ -169,7 +216,7 @@ class Scopes:
     def tick(self, now_s: float) -> None:
         """Forget what nobody has looked at for a while."""
         for stream, scope in list(self._scopes.items()):
-            if not scope.watchers and now_s - scope.idle_since_s > IDLE_S:
+            if not scope.watched and now_s - scope.idle_since_s > IDLE_S:
                 scope.close()
                 del self._scopes[stream]
 

@@ -12,7 +12,7 @@ On the wire an envelope is one CBOR map, in the manner of a batch:
 | `n` | buckets |
 | `r` | rate of the frames as [numerator, denominator]; absent when irregular |
 | `o` | irregular only: time of each bucket's first frame after `t`, ns, typed array |
-| `k` | numbers of the channels, in the order of the columns |
+| `k` | numbers of the channels, in the order of the columns: those asked for that the epoch has |
 | `lo`, `hi` | tag 40: [[buckets, channels], little-endian typed array], raw values as in the batches |
 | `u` | delivered frames of each bucket, typed array of uint32; where 0, `lo` and `hi` mean nothing |
 | `g` | which of the frames are not there, in order: [[index, frames, why], …]; absent if all are |
@@ -121,19 +121,22 @@ class StreamEnvelope:
         newest = self._pyramids[max(self._pyramids)]
         return Cursor(newest.epoch, newest.end, self._late)
 
+    def check(self, request: LiveRequest) -> None:
+        """Raise EnvelopeError if it asks for what cannot be had, as far as is known before the first batch."""
+        self._check(request.width, request.channels)
+        if not 0 < request.seconds < float("inf"):
+            raise EnvelopeError(f"a window is more than 0 s long, not {request.seconds:g} s")
+
     def live(self, request: LiveRequest, seen: Cursor | None = None) -> bytes | None:
         """The answer on the wire, the same object for equal requests until the next batch; None if there is none.
 
         Who had the `cursor` after an earlier answer gets the buckets that have changed since, the last one of
         then among them; and the whole window if an epoch has begun or backlog has come late. A viewer puts the
-        buckets from `i` on in the place of those it has. Raises EnvelopeError.
+        buckets from `i` on in the place of those it has. Channels that the epoch does not have are left out.
         """
         asked = (request, seen)
         if asked in self._answers:
             return self._answers[asked]
-        self._check(request.width, request.channels)
-        if not 0 < request.seconds < float("inf"):
-            raise EnvelopeError(f"a window is more than 0 s long, not {request.seconds:g} s")
         answer = self._answers[asked] = self._compute(request, seen)
         if len(self._answers) > REMEMBERED:
             self._answers.popitem(last=False)
@@ -162,7 +165,10 @@ class StreamEnvelope:
         follows = seen is not None and (seen.epoch, seen.late) == (pyramid.epoch, self._late)
         # the frame before the cursor: its bucket may have got more
         after = max(seen.index - 1, 0) if seen is not None and follows else None
-        return encode(pyramid.latest(request.seconds, request.width, request.channels, after), request.channels)
+        channels = request.channels
+        if channels is not None:
+            channels = tuple(channel for channel in channels if channel < pyramid.columns)
+        return encode(pyramid.latest(request.seconds, request.width, channels, after), channels)
 
     def _check(self, width: int, channels: tuple[int, ...] | None) -> None:
         if not MINIMUM_WIDTH <= width <= MAXIMUM_WIDTH:

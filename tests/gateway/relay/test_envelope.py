@@ -390,4 +390,15 @@ def test_what_cannot_be_had_is_refused_with_what_is_allowed(request_: LiveReques
     stream = StreamEnvelope()
     stream.add(batch_of(np.zeros((50, 2), np.int16), 0))
     with pytest.raises(EnvelopeError, match=words):
-        stream.live(request_)
+        stream.check(request_)
+
+
+def test_channels_that_a_new_epoch_no_longer_has_are_left_out() -> None:
+    stream = StreamEnvelope()
+    stream.add(batch_of(np.zeros((50, 3), np.int16), 0))
+    request = LiveRequest(1, 10, (2, 0))
+    stream.check(request)
+    seen = stream.cursor
+    stream.add(batch_of(np.ones((50, 2), np.int16), 0, epoch=2))
+    content = cbor2.loads(stream.live(request, seen) or b"")
+    assert (content["e"], content["k"], content["lo"].value[0][1]) == (2, [0], 1)

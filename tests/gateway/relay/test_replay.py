@@ -21,7 +21,7 @@ from gateway.model import Batch, Gap
 from gateway.relay.archive import Archive
 from gateway.relay.core import Core
 from gateway.relay.delivery import Delivery
-from gateway.relay.envelope import LiveRequest
+from gateway.relay.envelope import Cursor, LiveRequest, StreamEnvelope
 from gateway.relay.history import StreamHistory
 from gateway.relay.replay import LastFrames, LastSeconds, Place, Resume, Start, place_of
 from gateway.relay.scopes import Watcher
@@ -337,6 +337,57 @@ async def test_an_envelope_that_begins_in_the_history_counts_each_frame_once(tmp
     assert envelopes.delivered == {start: min(envelopes.size, index - start) for start in envelopes.delivered}
     assert min(envelopes.delivered) == 0
     await rig.core.close()
+
+
+async def test_equal_envelopes_are_computed_once_whenever_their_viewers_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = await rig_at(None)
+    computed = 0
+    compute = StreamEnvelope._compute
+
+    def counted(self: StreamEnvelope, request: LiveRequest, seen: Cursor | None) -> bytes | None:
+        nonlocal computed
+        computed += 1
+        return compute(self, request, seen)
+
+    monkeypatch.setattr(StreamEnvelope, "_compute", counted)
+    viewers = list[Envelopes]()
+    for index in range(0, 300, 10):
+        rig.publish(index)
+        viewers.append(Envelopes(rig.core))
+        rig.core.scopes.watch(STREAM, Watcher(viewers[-1].subscriber, LiveRequest(60, 100), 0.02))
+        await asyncio.sleep(0.001)
+    await everyone_at(300, viewers)
+    computed = 0
+    for index in range(300, 400, 10):
+        rig.publish(index)
+        await everyone_at(index + 10, viewers)
+    assert computed == 10
+    await rig.core.close()
+
+
+async def test_a_viewer_that_stalled_sees_the_end_of_a_stream_that_goes_on_no_more() -> None:
+    rig = await rig_at(None)
+    rig.publish(0)
+    viewers = [Envelopes(rig.core), Envelopes(rig.core)]
+    for viewer in viewers:
+        rig.core.scopes.watch(STREAM, Watcher(viewer.subscriber, LiveRequest(60, 100), 0.001))
+    await everyone_at(10, viewers)
+    stalled = viewers[0]
+    stalled.subscriber.stall()
+    rig.publish(10, 20)
+    await everyone_at(30, viewers[1:])
+    assert stalled.reached == 10
+    stalled.resume()
+    await everyone_at(30, viewers)
+    await rig.core.close()
+
+
+async def everyone_at(index: int, viewers: list[Envelopes]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while any(viewer.reached != index for viewer in viewers):
+            await asyncio.sleep(0.001)
 
 
 async def test_a_slow_disk_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
