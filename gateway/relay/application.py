@@ -18,7 +18,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def application(core: Core) -> web.Application:
     """Everything that answers HTTP."""
-    made = web.Application(middlewares=[in_words, core.guard.check])
+    made = web.Application(middlewares=[until_gone, in_words, core.guard.check])
     made.on_response_prepare.append(core.guard.headers)
     for outlet in HTTP_OUTLETS:
         made.add_routes(outlet(core).routes())
@@ -36,6 +36,15 @@ def page_routes() -> list[web.RouteDef | web.StaticDef]:
             for path in entries
         ),
     ]
+
+
+@web.middleware
+async def until_gone(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whoever leaves before the end of an answer is no failure of the relay."""
+    try:
+        return await handler(request)
+    except ConnectionResetError:
+        return web.Response()  # which aiohttp finds it has nowhere to send
 
 
 @web.middleware

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.codec import CODECS
 from tests.gateway.relay.siege import Besieged, besieged, rest_of
+from tests.support.messages import batch
 from tests.support.waiting import PATIENCE_S, wait_until
 
 MANY = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -39,6 +41,7 @@ PATHS = (
     *("/", "/healthz", "/readyz", "/metrics", "/index.html", "/assets/", "*", "http://127.0.0.1/healthz"),
     *("/api/v1/streams", "/api/v1/events", "/api/v1/live", "/api/v1/subscribers", "/api/v1/session"),
     *("/api/v1/streams/bbb1/ecg/live", "/api/v1/streams/bbb1/ecg/samples", "/api/v1/openapi.json"),
+    "/api/v1/streams/nobody/nothing/live",
 )
 PIECES = (
     "api",
@@ -128,6 +131,7 @@ def test_any_request_is_answered_as_http_answers(relay: Besieged) -> None:
     attack()
     for path in PATHS:
         answered.update(statuses(relay.provoke(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())))
+    answered.update(statuses(relay.provoke(b"GET /healthz HTTP\r\n\r\n")))
     assert answered >= {200, 400, 404}, "or else nothing was tested"
     relay.check()
 
@@ -237,6 +241,27 @@ def test_half_open_connections_are_not_kept(relay: Besieged) -> None:
         vanished.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
     wait_until(lambda: subscribers(relay) == 0, "the reader that vanished to be forgotten")
     relay.check()
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "cbor", "json"])
+def test_whoever_leaves_in_the_midst_of_an_answer_is_no_trouble(relay: Besieged, form: str) -> None:
+    for number in range(300):
+        payload = CODECS["cbor"].encode(batch(number * 100, 100, epoch=1))
+        relay.device.publish("headwater/bbb1/stream/long/batch", payload)
+    path = f"/api/v1/streams/bbb1/long/samples?format={form}"
+    for _ in range(10):
+        # those who have left may still be among the few who are answered at a time
+        wait_until(lambda: begun(relay, path) == [200], "an answer to begin")
+    relay.check()
+
+
+def begun(relay: Besieged, path: str) -> list[int]:
+    """What an answer begins with, of which nobody reads the rest."""
+    with relay.connected() as leaving:
+        leaving.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        leaving.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        return statuses(leaving.recv(300))
 
 
 def subscribers(relay: Besieged) -> int:
