@@ -171,22 +171,23 @@ class Scope:
         if not self._warm:
             return False
         self._absorb()
-        shared = dict[int, Delivery]()
+        cursor, shared = self._envelope.cursor, dict[int, Delivery]()
+        left = False
         for watcher in watchers:
+            if watcher.seen == cursor:
+                continue
             if watcher.subscriber.ready:
                 self._show(watcher, shared)
-        return any(watcher.seen != self._envelope.cursor for watcher in watchers)
+                watcher.seen = cursor
+            else:
+                left = True
+        return left
 
     def _show(self, watcher: Watcher, shared: dict[int, Delivery]) -> None:
         """What is new. Equal answers are one object, and so are their bytes on the wire."""
-        cursor = self._envelope.cursor
-        if cursor == watcher.seen:
-            return
         answer = self._envelope.live(watcher.request, watcher.seen)
-        if answer is None:
-            return
-        watcher.seen = cursor
-        watcher.subscriber.deliver(shared.setdefault(id(answer), Delivery(Span(0, 0, 0), answer)))
+        if answer is not None:
+            watcher.subscriber.deliver(shared.setdefault(id(answer), Delivery(Span(0, 0, 0), answer)))
 
 
 class Scopes:

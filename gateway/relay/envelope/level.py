@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -121,24 +122,25 @@ class Level:
         parts = parts.from_bucket(self.first)
         if not len(parts.covered):
             return
-        at = np.arange(parts.first, parts.end) % len(self._covered)
-        self._lo[at] = lesser(self._lo.dtype)(self._lo[at], parts.lo)
-        self._hi[at] = greater(self._hi.dtype)(self._hi[at], parts.hi)
-        self._covered[at] += parts.covered
+        for at, part in self._places(parts.first, parts.end):
+            lesser(self._lo.dtype)(self._lo[at], parts.lo[part], out=self._lo[at])
+            greater(self._hi.dtype)(self._hi[at], parts.hi[part], out=self._hi[at])
+            self._covered[at] += parts.covered[part]
 
-    def set_times(self, buckets: NDArray[np.int64], times: NDArray[np.int64]) -> None:
-        """When the first frames of some buckets were."""
-        kept = (buckets >= self.first) & (buckets < self.end)
-        self._times[buckets[kept] % len(self._times)] = times[kept]
+    def set_times(self, first: int, times: NDArray[np.int64]) -> None:
+        """When the first frames of the buckets from a number on were."""
+        low, high = max(first, self.first), min(first + len(times), self.end)
+        for at, part in self._places(low, high):
+            self._times[at] = times[low - first :][part]
 
     def read(self, first: int, end: int) -> Buckets:
         """The buckets [first, end), which are all kept."""
-        at = self._places(first, end)
-        return Buckets(first, self._lo[at], self._hi[at], self._covered[at])
+        lo, hi, covered = (self._copied(ring, first, end) for ring in (self._lo, self._hi, self._covered))
+        return Buckets(first, lo, hi, covered)
 
     def times(self, first: int, end: int) -> NDArray[np.int64]:
         """When the first frame of each of the buckets [first, end) was."""
-        return self._times[self._places(first, end)]
+        return self._copied(self._times, first, end)
 
     def begins_by(self, moment_ns: int) -> bool:
         """Whether the first bucket begins at or before a moment."""
@@ -155,8 +157,22 @@ class Level:
                 high = middle
         return low
 
-    def _places(self, first: int, end: int) -> NDArray[np.int64]:
-        return np.arange(first, end) % len(self._covered)
+    def _places(self, first: int, end: int) -> Iterator[tuple[slice, slice]]:
+        """Where in the ring the buckets [first, end) are, and which of them: two places where it closes.
+
+        Slices, because picking rows by number costs more than all the rest of a small batch.
+        """
+        room = len(self._covered)
+        done = first
+        while done < end:
+            at = done % room
+            upto = min(end, done + room - at)
+            yield slice(at, at + upto - done), slice(done - first, upto - first)
+            done = upto
+
+    def _copied(self, ring: NDArray[Any], first: int, end: int) -> NDArray[Any]:
+        parts = [ring[at] for at, _ in self._places(first, end)]
+        return np.concatenate(parts) if parts else ring[:0].copy()
 
     def _reach(self, end: int, clock: Clock) -> None:
         """Make empty buckets up to `end`, and let go of the first ones if there is no more room."""
@@ -174,9 +190,12 @@ class Level:
         self.full = self.full or kept > first
 
     def _clear(self, first: int, end: int, clock: Clock) -> None:
-        at = self._places(first, end)
-        self._lo[at], self._hi[at], self._covered[at] = self._low, self._high, 0
-        self._times[at] = clock.times_of(np.arange(first, end) * self.size)
+        if first >= end:
+            return
+        times = clock.times_of(np.arange(first, end) * self.size)
+        for at, part in self._places(first, end):
+            self._lo[at], self._hi[at], self._covered[at] = self._low, self._high, 0
+            self._times[at] = times[part]
 
     def _let_go(self, first: int) -> None:
         if first > self.first:
@@ -188,11 +207,12 @@ class Level:
             return
         while room < buckets:
             room = min(room * 2, self._bound)
-        old, new = self._places(self.first, self.end), np.arange(self.first, self.end) % room
+        old, new = list(self._places(self.first, self.end)), np.arange(self.first, self.end) % room
         for name in ("_lo", "_hi", "_covered", "_times"):
             ring: NDArray[Any] = getattr(self, name)
             larger = np.empty((room, *ring.shape[1:]), ring.dtype)
-            larger[new] = ring[old]
+            for at, part in old:
+                larger[new[part]] = ring[at]
             setattr(self, name, larger)
 
 

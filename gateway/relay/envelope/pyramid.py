@@ -91,9 +91,10 @@ class Pyramid:
         for number, level in enumerate(self._levels):
             parts = join(FACTOR if number else BASE, parts)
             level.merge(parts, clock)
-            starts = np.arange(-(-batch.index // level.size), -(-batch.end // level.size))
-            indices = starts * level.size
-            level.set_times(starts, clock.times_of(indices) if times is None else times[indices - batch.index])
+            begun, end = -(-batch.index // level.size), -(-batch.end // level.size)
+            if begun < end:
+                indices = np.arange(begun, end) * level.size
+                level.set_times(begun, clock.times_of(indices) if times is None else times[indices - batch.index])
         self._losses.deliver(batch.index, batch.end)
         if batch.end > self.end:
             self.rate, self.end = batch.rate, batch.end
