@@ -20,14 +20,14 @@ NETWORK = "[Match]\nType=ether\n[Network]\nDHCP=ipv4\n"
 class BootableBoard(Board):
     """One with a kernel of its own, though it runs on this machine's."""
 
-    packages = ("linux-image-cloud-amd64", "udev")
+    packages = (*Board.packages, "linux-image-cloud-amd64")
 
 
 class VirtualBoard(BootableBoard):
     """A board like another one, in qemu. It is slow: what can be done before is better done on the other."""
 
     connect_s = 60
-    command_s = 1200
+    command_s = 1200.0
 
     def __enter__(self) -> Self:
         self._mount()

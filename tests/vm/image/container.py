@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-from tests.vm.container import Container
 from tests.vm.image.cards import FOLDER, Made
 from tests.vm.image.gateway import UNIT
+from tests.vm.nspawn import Container
 
 HOST, GUEST = "192.0.2.1", "192.0.2.2"
 """TEST-NET-1 (RFC 5737): nothing else has these."""
@@ -45,10 +45,9 @@ class CardContainer(Container):
         """The card's system."""
         return tree_of(self._made)
 
-    def _boot(self) -> None:
+    def _prepare(self) -> None:
         # there is no ADC yet, and systemd calls the start unfinished while a service is tried again and again
         self.path(f"etc/systemd/system/{UNIT}").symlink_to("/dev/null")
-        super()._boot()
 
     def __enter__(self) -> Self:
         super().__enter__()

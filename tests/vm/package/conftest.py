@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import ROOT
-from tests.vm.container import Container
+from tests.vm.nspawn import Container
 
 SUITE, ARCHITECTURE = "bookworm", "amd64"
 
@@ -26,11 +26,17 @@ def deb() -> Path:
     return ROOT / done.stderr.splitlines()[-1].removeprefix("headwater: ")
 
 
+class Machine(Container):
+    """One with a broker."""
+
+    packages = ("mosquitto", "mosquitto-clients", "curl")
+
+
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory, deb: Path) -> Iterator[Container]:
     """A machine with the package in /root, and not installed."""
     # systemd-nspawn would refuse to ask the clock, as it does to set it; the package's own sandbox is to be tried
-    with Container(tmp_path_factory.mktemp("machine"), "--system-call-filter=adjtimex clock_adjtime") as machine:
+    with Machine(tmp_path_factory.mktemp("machine"), "--system-call-filter=adjtimex clock_adjtime") as machine:
         machine.put(deb, "/root/headwater.deb")
         yield machine
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway import __version__
 from tests.support.debs import fields, repacked
-from tests.vm.container import Container
+from tests.vm.nspawn import Container
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.waiting import wait_until
-from tests.vm.container import Container
+from tests.vm.nspawn import Container
 
 pytestmark = pytest.mark.timeout(900)
 
