@@ -41,7 +41,7 @@ def test_ten_lines_of_python_read_samples_and_gaps(mosquitto: Mosquitto, tmp_pat
         def both_arrived() -> bool:
             for payload in messages:  # again until the reader has subscribed
                 publish.single("headwater/demo/stream/ecg/batch", payload, 1, port=mosquitto.port)
-            return "lost" in reader.out
+            return "lost" in reader.out and "4711" in reader.out
 
         wait_until(both_arrived, f"samples and gaps in {reader}")
         assert "4711 [12 34]" in reader.out

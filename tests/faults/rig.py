@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -46,7 +47,16 @@ class Rig:
         self.config = self._directory / "device.toml"
         self.config.write_text(self._device(), encoding="utf-8")
         self.start_device()
+        # what an audit says begins with the first frame that it gets: before that there is nothing to lose
+        wait_until(self._heard, "the audit's first frame")
         return self
+
+    def _heard(self) -> bool:
+        log = self.broker.log
+        sent = re.search(r"Sending PUBLISH to headwater-audit\S* \(d\d, q1, r0, m(\d+), '\S+/batch'", log)
+        return (
+            sent is not None and re.search(rf"PUBACK from headwater-audit\S* \(Mid: {sent[1]}\b", log) is not None
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
