@@ -32,7 +32,7 @@ demo: $(VENV)/run.stamp page ## a simulated board, a broker, the relay and the p
 test: $(VENV)/test.stamp page ## lint, types, Python tests and page tests
 	@$(MAKE) --no-print-directory lint types
 	$(PYTHON) deploy/build_page.py --check
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest --numprocesses auto --dist loadscope $(ARGS)
 
 lint: $(VENV)/test.stamp ## ruff
 	$(PYTHON) -m ruff check .
