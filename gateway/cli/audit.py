@@ -15,7 +15,7 @@ from gateway.cli.common import broker_options
 from gateway.client.follow import Follower
 from gateway.client.history import read_history
 from gateway.errors import HeadwaterError
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 from gateway.stopping import stop_event
 from gateway.topics import split_stream_key
 

@@ -11,7 +11,7 @@ import click
 
 from boards.options import parse_options
 from gateway.config import read_table
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -14,7 +14,7 @@ from gateway.cli.common import broker_options
 from gateway.client.subscribe import open_inbox
 from gateway.codec.json import json_object
 from gateway.errors import BrokerError, CodecError, HeadwaterError, TopicError
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 from gateway.topics import DeviceTopic, Topics, check_name
 
 CONNECT_S = 10.0

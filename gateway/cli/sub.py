@@ -11,7 +11,7 @@ from gateway.cli.common import broker_options
 from gateway.client import Received, subscribe
 from gateway.lines import columns_of, csv_header, csv_lines, json_lines
 from gateway.model import Gap
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 
 
 @click.command(

@@ -12,7 +12,7 @@ from gateway.client.subscribe import Inbox, open_inbox
 from gateway.codec import codec_named
 from gateway.codec.json import json_object
 from gateway.errors import CodecError
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 from gateway.repair import Repairs, resend_request
 from gateway.topics import Topics, split_stream_key
 

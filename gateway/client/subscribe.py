@@ -16,7 +16,8 @@ from gateway.codec import codec_named
 from gateway.codec.json import json_object
 from gateway.errors import BrokerError, CodecError
 from gateway.model import Message
-from gateway.mqtt import Connection, Handlers, MqttSettings, Up
+from gateway.mqtt import Connection, Handlers, Up
+from gateway.mqtt_settings import MqttSettings
 from gateway.topics import Topics, split_stream_key
 
 log = logging.getLogger(__name__)

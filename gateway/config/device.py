@@ -14,7 +14,7 @@ from pydantic import (
 from boards.options import Options, did_you_mean
 from gateway.codec import CODECS
 from gateway.config.words import checked_name, some_and_distinct
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 from gateway.quantities import Duration, Rate, Size
 from gateway.units import check_unit
 

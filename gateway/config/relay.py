@@ -18,7 +18,7 @@ from pydantic import (
 from boards.options import Options
 from gateway.config.words import address, host_of, port_of, readable_file
 from gateway.errors import TopicError
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 from gateway.quantities import Duration, Size
 from gateway.topics import split_stream_key
 

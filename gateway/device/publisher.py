@@ -14,7 +14,8 @@ from gateway.device.in_flight import InFlight
 from gateway.device.kept import Kept
 from gateway.device.outbox.outbox import Outbox
 from gateway.device.outbox.record import Record, Sending
-from gateway.mqtt import Connection, Handlers, MqttSettings, Up, Will
+from gateway.mqtt import Connection, Handlers, Up, Will
+from gateway.mqtt_settings import MqttSettings
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from gateway.doctor.finding import Finding
 from gateway.doctor.machine import Machine
 from gateway.errors import BrokerError
-from gateway.mqtt import CONNECT_TIMEOUT_S, Connection, Handlers, MqttSettings, Up
+from gateway.mqtt import CONNECT_TIMEOUT_S, Connection, Handlers, Up
+from gateway.mqtt_settings import MqttSettings
 
 LOGIN_S = 2 * CONNECT_TIMEOUT_S + 2
 """Long enough for a broker that does not answer MQTT 5 to be asked in 3.1.1."""

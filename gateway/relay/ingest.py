@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from gateway.mqtt import Handlers, MqttSettings, Up
+from gateway.mqtt import Handlers, Up
+from gateway.mqtt_settings import MqttSettings
 from gateway.relay.caretaker import PERIOD_S, Caretaker, Conclude
 from gateway.relay.loop_connection import LoopConnection
 from gateway.relay.reception import Publish, Reception

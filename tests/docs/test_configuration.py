@@ -18,7 +18,7 @@ from gateway.config import (
     TcpSettings,
     ZmqSettings,
 )
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 
 PAGE = Path(__file__).parents[2] / "docs/configuration.md"
 

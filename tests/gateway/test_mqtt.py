@@ -19,7 +19,8 @@ from boards.errors import BadOption
 from boards.options import parse_options
 from gateway.broker import EmbeddedBroker
 from gateway.errors import BrokerError
-from gateway.mqtt import Connection, Handlers, MqttSettings, Up, Will
+from gateway.mqtt import Connection, Handlers, Up, Will
+from gateway.mqtt_settings import MqttSettings
 from tests.faults.proxy import FaultProxy, Faults
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from gateway.mqtt import Connection, Handlers, MqttSettings
+from gateway.mqtt import Connection, Handlers
+from gateway.mqtt_settings import MqttSettings
 from tests.support.mosquitto import Mosquitto
 from tests.support.waiting import PATIENCE_S
 

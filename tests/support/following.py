@@ -10,7 +10,7 @@ from typing import Self
 from boards.options import parse_options
 from gateway.audit import Audit
 from gateway.client.follow import Follower
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 from tests.support.waiting import wait_until
 
 

@@ -12,7 +12,7 @@ from boards.options import parse_options
 from gateway.audit import Audit
 from gateway.client.follow import Follower
 from gateway.errors import BrokerError, TopicError
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 from tests.faults.proxy import FaultProxy
 from tests.support.following import Following
 from tests.support.handmade import HandmadeDevice

@@ -13,7 +13,7 @@ from gateway.client import Received, subscribe
 from gateway.codec import CODECS
 from gateway.errors import BrokerError, TopicError
 from gateway.model import Message
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 from gateway.topics import Topics
 from tests.support.messages import batch, same
 from tests.support.mosquitto import Mosquitto

@@ -17,7 +17,8 @@ from gateway.account import IntervalSet
 from gateway.device.kept import Kept
 from gateway.device.outbox import Outbox, OutboxSettings, Record
 from gateway.device.publisher import AGAIN_WINDOW, Publisher, Retained
-from gateway.mqtt import MqttSettings, Will
+from gateway.mqtt import Will
+from gateway.mqtt_settings import MqttSettings
 from tests.faults.proxy import FaultProxy, Faults
 from tests.gateway.device.outboxes import FRAMES, batch
 from tests.support.mosquitto import Mosquitto

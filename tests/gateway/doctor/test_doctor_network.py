@@ -12,7 +12,7 @@ import pytest
 
 from gateway.doctor import Finding, Machine
 from gateway.doctor.network import check_broker, check_listening
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 from tests.gateway.doctor.standin import StandIn
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.config import DeviceConfig, RelayConfig, load_mapping
 from gateway.errors import ConfigError, HeadwaterError
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 from gateway.provision.acl import access_list, plain_access_list
 from gateway.provision.register import BROKER, Broker, Certificate, Client, Register, Role, read_register
 from gateway.provision.settings import check_folder, mosquitto_conf, mqtt_table

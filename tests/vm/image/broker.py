@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.mqtt import MqttSettings
+from gateway.mqtt_settings import MqttSettings
 from tests.support.mosquitto import SBIN
 from tests.support.ports import accepts, free_port
 from tests.support.processes import ROOT, RunningProcess
