@@ -28,6 +28,12 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 
+PREFLIGHT_HEADERS = {
+    "Access-Control-Allow-Methods": "GET",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID",
+    "Access-Control-Max-Age": "3600",
+}
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -49,6 +55,8 @@ class Guard:
             raise web.HTTPForbidden(text="The Host is not one of this relay's; relay.origins names more.\n")
         if not allowed_origin(request.headers, self._origins):
             raise web.HTTPForbidden(text="Pages of this origin may not use the API; relay.origins names those.\n")
+        if self._is_preflight(request):
+            return web.Response(status=204, headers=PREFLIGHT_HEADERS)
         guarded = request.path.startswith(("/api/", "/metrics")) and request.path not in OPEN
         try:
             grant = self._auth.grant(request.headers)
@@ -73,6 +81,11 @@ class Guard:
         if origin in self._origins:
             return {**SECURITY_HEADERS, "Access-Control-Allow-Origin": str(origin), "Vary": "Origin"}
         return SECURITY_HEADERS
+
+    def _is_preflight(self, request: web.Request) -> bool:
+        """Whether a browser asks, without a token, what a page of one of the named origins may ask."""
+        asks = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        return asks and request.headers.get("Origin") in self._origins
 
     def _own_host(self, headers: Mapping[str, str]) -> bool:
         """Against pages whose name was made to point here: an address is nobody's name."""

@@ -183,6 +183,13 @@ async def test_pages_of_elsewhere_are_refused_and_named_ones_are_not(tmp_path: P
         async with relay.session.get(relay.url + "/api/v1/streams", headers={**good, **mine}) as response:
             assert response.status == 200
             assert response.headers["Access-Control-Allow-Origin"] == "https://scope.example"
+        asks = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+        for origin, answered in ((evil, 403), (own, 401), (good, 204)):
+            async with relay.session.options(
+                relay.url + "/api/v1/streams", headers={**origin, **asks}
+            ) as response:
+                assert response.status == answered
+                assert ("Access-Control-Allow-Headers" in response.headers) is (answered == 204)
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
             await relay.session.ws_connect(f"{relay.url}/api/v1/live", headers=evil)
         assert caught.value.status == 403
