@@ -112,7 +112,7 @@ def test_removing_stops_it_and_keeps_configuration_and_state(installed: Containe
     installed.run("dpkg --remove headwater")
 
     assert installed.run("pgrep -u headwater || true") == ""
-    assert installed.run("ls /etc/headwater") == "device.toml\nrelay.toml\nsecrets\n"
+    assert {"device.toml", "relay.toml", "secrets"} <= set(installed.run("ls /etc/headwater").split())
     assert installed.run("ls /var/lib/headwater") != ""
     assert installed.run("test ! -e /usr/lib/headwater && test ! -e /usr/bin/headwater; echo $?") == "0\n"
 
