@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.vm.image.cards import FOLDER, Made
-from tests.vm.image.gateway import UNIT
+from tests.vm.image.gateway_on_card import UNIT
 from tests.vm.nspawn import Container
 
 HOST, GUEST = "192.0.2.1", "192.0.2.2"

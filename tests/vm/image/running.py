@@ -10,9 +10,10 @@ import pytest
 
 from tests.support.processes import HeadwaterProcess
 from tests.support.waiting import wait_until
-from tests.vm.image import adc, gateway
+from tests.vm.image import adc
+from tests.vm.image import gateway_on_card as gateway
 from tests.vm.image.broker import Broker
-from tests.vm.image.gateway import STREAM, UNIT, Listener, listening
+from tests.vm.image.gateway_on_card import STREAM, UNIT, Listener, listening
 from tests.vm.image.login import Shell, show
 
 MOST_MIB = 160

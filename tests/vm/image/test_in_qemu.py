@@ -18,10 +18,10 @@ from deploy.image.layout import MIB
 from tests.support.debs import fields, repacked
 from tests.support.processes import ROOT, HeadwaterProcess
 from tests.support.waiting import wait_until
-from tests.vm.image import gateway
+from tests.vm.image import gateway_on_card as gateway
 from tests.vm.image.broker import Broker
 from tests.vm.image.cards import Made
-from tests.vm.image.gateway import STREAM, UNIT, listening
+from tests.vm.image.gateway_on_card import STREAM, UNIT, listening
 from tests.vm.image.login import Shell, show
 from tests.vm.image.qemu import HOST, MQTTS, Board, copy_card
 from tests.vm.image.running import GatewayContract, start
@@ -92,6 +92,10 @@ def test_wherever_the_power_is_cut_the_board_comes_back_and_nothing_is_lost_sile
     assert listener.epochs == sorted(set(listener.epochs))
     board.wait_for_login()
     assert board.login.run("systemctl show -p NRestarts --value headwater-gateway") == "0"
+
+
+def more_epochs(listener: gateway.Listener, known: int) -> bool:
+    return len(listener.epochs) > known
 
 
 class TestUpdates:
