@@ -56,7 +56,7 @@ def make_config(image: Path, boot: Path) -> None:
 
 
 def make_system(image: Path, tar: Path) -> None:
-    """The second partition, ext4: the tree in the tar archive, with owners and rights, and no room to spare.
+    """The second partition, ext4: the tree in the tar archive, with owners and rights, as small as resize2fs can.
 
     It is never written to, so it has no journal and needs no recovery after a power cut.
     """
