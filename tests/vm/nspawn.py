@@ -95,16 +95,21 @@ class Container:
 
     def is_up(self) -> bool:
         """Whether it has booted."""
-        return self.try_run("systemctl is-system-running | grep -Eq 'running|degraded'")[0] == 0
+        # at first the child is one that only makes the container's init
+        return (
+            len(self._children()) == 1
+            and self.try_run("systemctl is-system-running | grep -Eq 'running|degraded'")[0] == 0
+        )
 
     def cut_power(self) -> None:
         """Nothing in it gets to say goodbye."""
         if self._process is None:
             return
         with self._process as process:
-            for child in self._children():
-                os.kill(child, signal.SIGKILL)  # its init, and with it all of its processes
-            process.wait(self.boot_s)
+            if children := self._children():
+                for child in children:
+                    os.kill(child, signal.SIGKILL)  # its init, and with it all of its processes
+                process.wait(self.boot_s)
         self._process = None
         for folder in (Path(hierarchy, self.name) for hierarchy in HIERARCHIES):
             if folder.is_dir():
@@ -131,7 +136,8 @@ class Container:
 
     def try_run(self, command: str) -> tuple[int, str]:
         """Exit code and all output of a shell command in it."""
-        enter = ["nsenter", "--target", str(self.leader), "--mount", "--uts", "--ipc", "--net", "--pid"]
+        leader = next(iter(self._children()), None)
+        enter = ["nsenter", "--target", str(leader), "--mount", "--uts", "--ipc", "--net", "--pid"]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
         done = subprocess.run(
             [*enter, "--", "sh", "-c", command],

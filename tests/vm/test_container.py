@@ -114,6 +114,8 @@ def test_the_image_runs_the_relay_as_a_user_that_is_not_root_and_knows_how_it_is
         started = ["relay", "/etc/headwater/relay.toml"]
         program = next(path for path in Path("/proc").glob("[0-9]*") if _program(path)[-2:] == started)
         assert _owner(program) == 10001
+        kept = ["sh", "-c", "ls /var/lib/headwater/headwater/relay-8080"]
+        assert builder.run("run", container, "--", *kept) == "history"
         os.kill(int(program.name), 15)
         wait_until(lambda: not relay.running, "a clean stop")
         assert relay.wait() == 0, relay
@@ -129,7 +131,7 @@ def test_the_image_holds_exactly_the_locked_packages_and_nothing_to_build_with(b
         if "==" in line and "win32" not in line
     }
     assert {name.replace("_", "-") for name in names} == {*locked, "headwater"}
-    page = "import gateway.relay.service as s; print((s.PAGE / 'index.html').is_file())"
+    page = "import gateway.relay.application as s; print((s.PAGE / 'index.html').is_file())"
     assert builder.run("run", container, "--", "/opt/headwater/bin/python", "-c", page) == "True"
 
 
@@ -141,6 +143,7 @@ def test_compose_understands_its_file_and_gives_nobody_root_or_capabilities() ->
         assert read.count(line) == 2, line
     assert "/srv/pki/broker:/mosquitto/config:ro" in read
     assert "127.0.0.1:8080:8080/tcp" in read
+    assert "/var/lib/headwater:rw" in read
 
 
 def _program(process: Path) -> list[str]:

@@ -11,8 +11,18 @@ from tests.vm.image.cards import FOLDER, Made
 from tests.vm.image.gateway_on_card import UNIT
 from tests.vm.nspawn import Container
 
-HOST, GUEST = "192.0.2.1", "192.0.2.2"
-"""TEST-NET-1 (RFC 5737): nothing else has these."""
+HOST, GUEST = "198.18.6.1", "198.18.6.2"
+"""For networks that are measured (RFC 2544): nothing on a usual one has these, and nothing of ours hides it."""
+NOT_IN_A_CONTAINER = """\
+[Service]
+# systemd reads them in a process that it makes with CLONE_NEWNS, and do_fork() of qemu-user refuses that
+LoadCredential=
+ExecStartPre=+chown --recursive headwater /etc/headwater/secrets
+# systemd passes the name space on as a file descriptor, which comes back as an I/O error
+PrivateIPC=no
+# the unit has a /proc of its own, without what the stand-in of the ADC has bound over the kernel's command line
+BindReadOnlyPaths=-/run/cmdline:/proc/cmdline
+"""
 
 
 def tree_of(made: Made) -> Path:
@@ -48,6 +58,9 @@ class CardContainer(Container):
     def _prepare(self) -> None:
         # there is no ADC yet, and systemd calls the start unfinished while a service is tried again and again
         self.path(f"etc/systemd/system/{UNIT}").symlink_to("/dev/null")
+        drop_in = self.path(f"etc/systemd/system/{UNIT}.d/emulated.conf")
+        drop_in.parent.mkdir()
+        drop_in.write_text(NOT_IN_A_CONTAINER)
 
     def __enter__(self) -> Self:
         super().__enter__()

@@ -32,8 +32,12 @@ class Running:
 def start(shell: Shell, broker: Broker, host: str, port: int) -> None:
     """Give the board its ADC, a certificate and a configuration, and start the gateway as its unit."""
     adc.install(shell)
+    shell.run(f"systemctl unmask --quiet {UNIT}")
     gateway.configure(shell, broker, host, port)
-    shell.run(f"systemctl unmask --quiet {UNIT}; systemctl enable --quiet {UNIT}; systemctl restart {UNIT}")
+    shell.run(
+        f"systemctl enable --quiet {UNIT}; systemctl restart {UNIT} || "
+        f"{{ journalctl --unit {UNIT} --output cat --no-pager --lines 40; exit 1; }}"
+    )
 
 
 class GatewayContract:
