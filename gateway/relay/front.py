@@ -39,7 +39,10 @@ class FrontDoor(Door):
         self._head.clear()
 
     def take_over(self, handler: RequestHandler, protocol: asyncio.Protocol) -> None:
-        """From now on the connection is the protocol's; aiohttp's handler must return at once."""
+        """From now on the connection is the protocol's; aiohttp's handler must return at once.
+
+        Before anything is sent: the transport says only to the protocol behind the door that it takes no more.
+        """
         self.let_in(protocol)
         handler.transport = None
         asyncio.get_running_loop().call_soon(handler.connection_lost, None)

@@ -66,7 +66,7 @@ def benchmark(runs: int) -> Report:
         report.add(crowd.name, figures[crowd.name])
     report.notes = [
         f"Medians of {runs} runs, one server after the other, each warmed up with {WARM_S:g} s of messages.",
-        "Memory is PSS: the server's share of what it is in. What the kernel keeps for a socket is not in it.",
+        "Memory is what the server has allocated; its code, and what the kernel keeps for a socket, is not in it.",
         "KiB each: of a connection that gets nothing. active KiB: of one more that gets the stream.",
         f"idle CPU: of one core, over {QUIET_S:g} s without a message. connect: time for each, 20 at a time.",
         *([] if len(crowds) == len(CROWDS) else [MISSING]),

@@ -84,6 +84,7 @@ async def _join(port: int, end: int) -> tuple[float, int]:
     ):
         while len(payloads) < WANTED_S * RATE // FRAMES:
             message = await live.receive(10)
+            assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), message
             if message.type is aiohttp.WSMsgType.BINARY:
                 payloads.append(message.data)
         took = time.perf_counter() - begin

@@ -35,9 +35,9 @@ class Part:
         return int(self.about.memory_info().rss)
 
     def own_memory_bytes(self) -> int:
-        """Its share of the memory that it is in: PSS, of which what others use too is only a part (proc(5))."""
+        """What it has allocated: anonymous memory, of which no other process can take a share (proc(5))."""
         rollup = Path(f"/proc/{self.about.pid}/smaps_rollup").read_text(encoding="ascii")
-        return 1024 * int(rollup.partition("\nPss:")[2].split()[0])
+        return 1024 * int(rollup.partition("\nAnonymous:")[2].split()[0])
 
     def wait_for_port(self, port: int) -> None:
         """Return when the port listens; raises RuntimeError if it does not, or the process ended."""

@@ -85,6 +85,7 @@ class EventsOutlet:
         device = asked_of(request, EventsWish).device
         door, transport = front_door(request)
         listener = Listener(transport, self._core, request.get(GRANT, EVERYTHING), device)
+        door.take_over(request.protocol, listener)
         headers = {
             **self._core.guard.headers_for(request),
             "Content-Type": "text/event-stream",
@@ -96,7 +97,6 @@ class EventsOutlet:
         for device, status in self._core.catalogue.statuses.items():
             if listener.hears(device):
                 listener.tell({"type": "status", "device": device, "status": status})
-        door.take_over(request.protocol, listener)
         return web.Response()
 
     def _announce(self, scope: str, content: dict[str, Any]) -> None:

@@ -268,6 +268,7 @@ class LiveOutlet:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         door, transport = front_door(request)
         viewer = Viewer(transport, self._core, request.get(GRANT))
+        door.take_over(request.protocol, viewer)
         viewer.send(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + key.encode() + b"\r\n\r\n"
@@ -275,7 +276,6 @@ class LiveOutlet:
         viewer.greet()
         if request.query:
             viewer.subscribe_as_in(request.query)
-        door.take_over(request.protocol, viewer)
         return web.Response()
 
     def _announce(self, scope: str, content: dict[str, Any]) -> None:

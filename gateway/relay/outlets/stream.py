@@ -85,11 +85,11 @@ class StreamOutlet:
         door, transport = front_door(request)
         wire = self._chunk_form(state, form) if chunked else lines
         reader = Reader(transport, self._core, wire, grant, LAST_CHUNK if chunked else b"")
+        door.take_over(request.protocol, reader)
         start = lines.start()
         head = self._head(request, CONTENT_TYPES[form], chunked, place)
         reader.send(head + (chunk(start) if chunked else start))
         reader.join(wish, place.key if place is not None else None)
-        door.take_over(request.protocol, reader)
         return web.Response()
 
     def _form(self, state: StreamState, name: str) -> PlainForm:
