@@ -87,7 +87,7 @@ class Scope:
         round_ = self._rounds.setdefault(watcher.period_s, Round(watcher.period_s, self._refresh))
         round_.watchers[watcher] = None
         # not before it was told that the subscription stands
-        self._loop.call_soon(self._refresh_at_once, [watcher])
+        self._loop.call_soon(self._refresh_at_once, round_)
 
     def leave(self, watcher: Watcher) -> None:
         """Refresh it no more."""
@@ -133,7 +133,7 @@ class Scope:
         if self._replay.finished:
             self._warm = True
             for round_ in self._rounds.values():
-                self._refresh_at_once(round_.watchers)
+                self._refresh_at_once(round_)
         elif delivery is not None:
             self._loop.call_soon(self.pump)
 
@@ -161,10 +161,10 @@ class Scope:
         for round_ in self._rounds.values():
             round_.wake()
 
-    def _refresh_at_once(self, watchers: Iterable[Watcher]) -> None:
-        """Before their next round."""
-        if self._refresh(watchers):
-            self._wake()
+    def _refresh_at_once(self, round_: Round) -> None:
+        """Before its time, for those who have seen nothing yet."""
+        if self._refresh([watcher for watcher in round_.watchers if watcher.seen is None]):
+            round_.wake()
 
     def _refresh(self, watchers: Iterable[Watcher]) -> bool:
         """Give them what has changed; whether somebody could not take it."""

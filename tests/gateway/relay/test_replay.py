@@ -384,6 +384,21 @@ async def test_a_viewer_that_stalled_sees_the_end_of_a_stream_that_goes_on_no_mo
     await rig.core.close()
 
 
+async def test_who_turns_to_something_else_at_once_gets_no_envelope_any_more() -> None:
+    rig = await rig_at(None)
+    rig.publish(0)
+    viewers = [Envelopes(rig.core), Envelopes(rig.core)]
+    watchers = [Watcher(viewer.subscriber, LiveRequest(60, 100), 0.001) for viewer in viewers]
+    rig.core.scopes.watch(STREAM, watchers[0])
+    await everyone_at(10, viewers[:1])
+    rig.core.scopes.watch(STREAM, watchers[1])
+    rig.core.scopes.leave(STREAM, watchers[1])
+    rig.publish(10)
+    await everyone_at(20, viewers[:1])
+    assert viewers[1].delivered == {}
+    await rig.core.close()
+
+
 async def everyone_at(index: int, viewers: list[Envelopes]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while any(viewer.reached != index for viewer in viewers):
