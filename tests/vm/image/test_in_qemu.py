@@ -85,7 +85,7 @@ def test_wherever_the_power_is_cut_the_board_comes_back_and_nothing_is_lost_sile
                 took.append(time.monotonic() - began)
                 listener.wait_for_more(chance.randrange(1, 300))
             assert audit.terminate(300) == 0, audit
-    report = json.loads(audit.out)
+            report = json.loads(audit.out)
     print(f"\n{POWER_CUTS} cuts, {sum(took) / len(took):.0f} s each: {report}")
     assert report["undeclared"] == 0
     assert len(report["epochs"]) >= POWER_CUTS
