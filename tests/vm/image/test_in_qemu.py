@@ -89,7 +89,6 @@ def test_wherever_the_power_is_cut_the_board_comes_back_and_nothing_is_lost_sile
     print(f"\n{POWER_CUTS} cuts, {sum(took) / len(took):.0f} s each: {report}")
     assert report["undeclared"] == 0
     assert len(report["epochs"]) >= POWER_CUTS
-    assert listener.epochs == sorted(set(listener.epochs))
     board.wait_for_login()
     assert board.login.run("systemctl show -p NRestarts --value headwater-gateway") == "0"
 
