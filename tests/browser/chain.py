@@ -145,17 +145,24 @@ class Device:
 class Chain:
     """The broker and the relay; the relay may be killed and started again on its port, with its history."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *settings: str) -> None:
+        """`settings`: of the relay, as `--set` takes them."""
         self._directory = directory
+        self._more_settings = settings
         self._stack = ExitStack()
         self._broker = Mosquitto(directory, quiet=True)
         self._devices: list[Device] = []
         self._port = free_port()
         self._history = directory / "history"
 
+    @property
+    def url(self) -> str:
+        """The relay."""
+        return f"http://127.0.0.1:{self._port}/"
+
     def page(self, device: Device) -> str:
         """The page with the device's stream."""
-        return f"http://127.0.0.1:{self._port}/#stream={device.name}/{STREAM}"
+        return f"{self.url}#stream={device.name}/{STREAM}"
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self._broker)
@@ -175,6 +182,7 @@ class Chain:
             f"mqtt.url={self._broker.url}",
             f"relay.listen=127.0.0.1:{self._port}",
             f"history.directory={self._history}",
+            *self._more_settings,
         )
         options = [option for setting in settings for option in ("--set", setting)]
         self.relay = self._stack.enter_context(HeadwaterProcess("relay", *options, state=self._directory))

@@ -28,11 +28,20 @@ def test_the_relay_takes_the_token_for_what_it_was_made_for(secret_file: str) ->
     assert (grant.streams, grant.admin) == (("bbb1/*", "*/ecg"), False)
 
 
+def test_a_link_opens_the_page_with_the_token(secret_file: str) -> None:
+    result = CliRunner().invoke(command, ["--secret-file", secret_file, "--link", "http://relay.lan:8080/", "*/*"])
+    assert result.exit_code == 0, result.output
+    place, _, token = result.output.strip().partition("#token=")
+    assert place == "http://relay.lan:8080/"
+    assert Auth(AuthSettings(secret_file=Path(secret_file))).check(token).allows("bbb1/ecg")
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["ecg"], "'ecg' is no pattern of streams"),
         (["--for", "soon", "a/b"], "a duration such as"),
+        (["--link", "relay.lan:8080", "a/b"], "must be the relay's address"),
         ([], "PATTERN"),
     ],
 )

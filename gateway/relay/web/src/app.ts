@@ -2,8 +2,9 @@ import { RateMeter } from "./core/rate";
 import { troubleOf } from "./core/trouble";
 import { Feed } from "./feed";
 import { Header } from "./ui/header";
+import { Login } from "./ui/login";
 import { Notice } from "./ui/notice";
-import { onSystemTheme, readChoice, readTheme, readZone, writeChoice, writeTheme, writeZone, type Choice, type Theme } from "./ui/prefs";
+import { onSystemTheme, readChoice, readTheme, readZone, takeToken, writeChoice, writeTheme, writeZone, type Choice, type Theme } from "./ui/prefs";
 import { Metrics, Readout } from "./ui/readout";
 import { Scope } from "./ui/scope";
 import { Toolbar } from "./ui/toolbar";
@@ -12,6 +13,7 @@ import type { Meta, ServerMessage, StreamEntry } from "./wire/control";
 import type { LinkState } from "./wire/live";
 import type { Batch, Envelope, Message } from "./wire/message";
 import { fetchSamples } from "./wire/samples";
+import { fetchSession, signIn, signOut } from "./wire/session";
 import { fetchStreams, liveUrl } from "./wire/streams";
 
 /** Figures and notices are written this often. */
@@ -31,6 +33,7 @@ export class App {
   private online: boolean | null = null;
   private meta: Meta | null = null;
   private unknown = false;
+  private forbidden = false;
   private listed = false;
   private meter = new RateMeter();
   private newest: Batch | Envelope | null = null;
@@ -41,6 +44,7 @@ export class App {
 
   private readonly header = new Header({
     onStream: (stream) => this.choose(stream),
+    onSignOut: () => this.signOut(),
     onTheme: () => this.setTheme(this.theme === "dark" ? "light" : "dark", true),
     onZone: () => this.setZone(this.zone === "utc" ? "local" : "utc"),
   });
@@ -53,6 +57,7 @@ export class App {
   private readonly readout = new Readout();
   private readonly metrics = new Metrics(this.toolbar.metrics);
   private readonly notice = new Notice();
+  private readonly login = new Login((token) => this.signIn(token));
   private readonly scope: Scope;
   private readonly feed: Feed;
 
@@ -65,7 +70,7 @@ export class App {
       onColumns: () => this.look(),
     });
     const stage = document.createElement("main");
-    stage.append(this.notice.root, this.scope.root);
+    stage.append(this.notice.root, this.login.root, this.scope.root);
     root.replaceChildren(this.header.root, this.toolbar.root, stage, this.readout.root);
     this.feed = new Feed(liveUrl(this.base), this.view, () => this.scope.trace, {
       onLink: (state) => this.linkChanged(state),
@@ -85,7 +90,9 @@ export class App {
     window.addEventListener("hashchange", () => this.followAddress());
     setInterval(() => this.tell(), TELL_EVERY_MS);
     if (this.choice.stream) this.begin(this.choice.stream);
-    this.feed.start();
+    const token = takeToken();
+    if (token === null) this.feed.start();
+    else this.signIn(token);
     this.list();
     const draw = (nowMs: number) => {
       requestAnimationFrame(draw);
@@ -116,13 +123,15 @@ export class App {
 
   private begin(stream: string): void {
     document.title = `${stream} · Headwater`;
-    this.unknown = false;
+    this.unknown = this.forbidden = false;
     const meta = this.streams.find((entry) => entry.stream === stream)?.meta ?? null;
     this.feed.choose(stream, meta);
     this.tell();
   }
 
   private followAddress(): void {
+    const token = takeToken();
+    if (token !== null) this.signIn(token);
     const { stream, spanS } = readChoice();
     if (spanS !== this.choice.spanS) this.setSpan(spanS);
     if (stream) this.choose(stream);
@@ -131,7 +140,7 @@ export class App {
   private linkChanged(state: LinkState): void {
     this.link = state;
     if (state.kind === "open") {
-      this.unknown = false;
+      this.unknown = this.forbidden = false;
       this.list();
     } else {
       this.broker = this.online = null;
@@ -141,6 +150,13 @@ export class App {
 
   private heard(message: ServerMessage): void {
     switch (message.type) {
+      case "hello":
+        this.login.show(message.locked);
+        void fetchSession(this.base).then(
+          ({ required, authorized }) => this.header.showSession(required && authorized),
+          () => undefined,
+        );
+        return;
       case "subscribed":
         if (message.stream !== this.choice.stream) return;
         this.online = message.online;
@@ -159,10 +175,26 @@ export class App {
         return;
       case "error":
         if (message.code === "unknown_stream") this.unknown = true;
+        if (message.code === "unauthorized") this.forbidden = true;
         return;
       default:
         return;
     }
+  }
+
+  /** Connect with the token; if it is not taken, the relay asks for another one. */
+  private signIn(token: string): void {
+    void signIn(this.base, token)
+      .catch((problem: unknown) => this.login.tell(problem instanceof Error ? problem.message : String(problem)))
+      .then(() => this.feed.start());
+  }
+
+  /** Leave nothing on the screen that the next one may not see. */
+  private signOut(): void {
+    void signOut(this.base).then(
+      () => window.location.reload(),
+      () => undefined,
+    );
   }
 
   private describe(meta: Meta | null): void {
@@ -267,10 +299,10 @@ export class App {
       account,
     });
     const blank = trace.newestMs === null;
-    const { link, unknown, listed, broker, online, newest, zone } = this;
+    const { link, unknown, forbidden, listed, broker, online, newest, zone } = this;
     const silentMs = this.heardMs === null ? Number.POSITIVE_INFINITY : nowMs - this.heardMs;
     const { stream } = this.choice;
-    const trouble = troubleOf({ past, link, stream, unknown, listed, broker, online, newest, silentMs, newestMs: trace.newestMs, zone });
+    const trouble = troubleOf({ past, link, stream, unknown, forbidden, listed, broker, online, newest, silentMs, newestMs: trace.newestMs, zone });
     this.notice.show(trouble, blank);
     this.root.classList.toggle("blank", blank);
   }

@@ -52,6 +52,7 @@ export class Feed {
     });
   }
 
+  /** Connect, anew if it is connected. */
   start(): void {
     this.link.start();
   }
@@ -96,6 +97,7 @@ export class Feed {
 
   private heard(message: ServerMessage | null): void {
     if (!message) return;
+    if (message.type === "hello" && message.locked) this.link.lock();
     if (message.type === "subscribed") this.answered(message);
     else if (message.type === "meta" && message.stream === this.stream) {
       this.meta = message.meta ?? this.meta;

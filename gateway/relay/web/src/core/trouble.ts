@@ -19,6 +19,8 @@ export interface Standing {
   stream: string | null;
   /** The relay does not know it. */
   unknown: boolean;
+  /** The token does not allow it. */
+  forbidden: boolean;
   /** The relay has said which streams there are. */
   listed: boolean;
   /** Whether the relay has its broker; null if not known. */
@@ -38,7 +40,8 @@ const SILENT_AFTER_MS = 2_000;
 
 /** The first thing that stands in the way of what one wants to see, or null. */
 export function troubleOf(standing: Standing): Trouble | null {
-  const { past, link, stream, unknown, listed } = standing;
+  const { past, link, stream, unknown, forbidden, listed } = standing;
+  if (link.kind === "locked") return null; // it is asked for
   if (past?.state === "fetching") return { id: "fetching", title: "Fetching", words: "Asking the relay for its history." };
   if (past?.state === "failed") return { id: "history", title: "No history", words: past.why };
   if (past?.atBeginning) return { id: "beginning", title: "The beginning", words: "The relay has nothing older than this." };
@@ -48,6 +51,9 @@ export function troubleOf(standing: Standing): Trouble | null {
   if (link.kind === "connecting") return { id: "connecting", title: "Connecting", words: "Reaching for the relay." };
   if (unknown) {
     return { id: "unknown", title: "Unknown stream", words: `The relay does not know ${stream ?? ""}. Choose another, or wait for it.` };
+  }
+  if (forbidden) {
+    return { id: "forbidden", title: "Not with this token", words: `It does not allow ${stream ?? ""}. Choose another stream, or sign in anew.` };
   }
   if (stream === null) {
     const words = listed ? "The relay is running and waits for a device to publish." : "Asking the relay for its streams.";

@@ -9,6 +9,7 @@ export type Health = "good" | "busy" | "bad" | "unknown";
 
 export interface HeaderEvents {
   onStream(stream: string): void;
+  onSignOut(): void;
   onTheme(): void;
   onZone(): void;
 }
@@ -20,11 +21,13 @@ export class Header {
   private readonly link = new Chip("Relay", "link-state");
   private readonly broker = new Chip("Broker", "broker-state");
   private readonly device = new Chip("Device", "device-state");
+  private readonly signOut = make("button", { class: "quiet", type: "button", "data-testid": "sign-out", hidden: "" }, "Sign out");
   private readonly zone = make("button", { class: "quiet", type: "button", "data-testid": "zone" });
   private readonly theme = make("button", { class: "quiet square", type: "button", "data-testid": "theme" });
 
   constructor(events: HeaderEvents) {
     this.select.addEventListener("change", () => events.onStream(this.select.value));
+    this.signOut.addEventListener("click", () => events.onSignOut());
     this.zone.addEventListener("click", () => events.onZone());
     this.theme.addEventListener("click", () => events.onTheme());
     this.root = make(
@@ -33,7 +36,7 @@ export class Header {
       make("h1", { class: "brand" }, icon(ICONS.trace), make("span", {}, "Headwater")),
       make("div", { class: "picker" }, this.select),
       make("div", { class: "chips" }, this.link.root, this.broker.root, this.device.root),
-      make("div", { class: "prefs" }, this.zone, this.theme),
+      make("div", { class: "prefs" }, this.signOut, this.zone, this.theme),
     );
   }
 
@@ -51,6 +54,7 @@ export class Header {
   showConnection(link: LinkState): void {
     if (link.kind === "open") this.link.show("good", "connected");
     else if (link.kind === "connecting") this.link.show("busy", "connecting");
+    else if (link.kind === "locked") this.link.show("busy", "asks for a token");
     else this.link.show("bad", `retry in ${Math.max(1, Math.ceil((link.retryAtMs - Date.now()) / 1000))} s`);
   }
 
@@ -62,6 +66,11 @@ export class Header {
   showDevice(online: boolean | null): void {
     if (online === null) this.device.show("unknown", "unknown");
     else this.device.show(online ? "good" : "bad", online ? "online" : "offline");
+  }
+
+  /** `signedIn`: with a token that one can give back. */
+  showSession(signedIn: boolean): void {
+    this.signOut.hidden = !signedIn;
   }
 
   showPrefs(theme: Theme, zone: Zone): void {

@@ -27,6 +27,13 @@ export function writeChoice({ stream, spanS }: Choice): void {
   window.history.replaceState(null, "", `#${fields.filter(Boolean).join("&")}`);
 }
 
+/** The token that a link brought after `#token=`; taken out of the address, where others would see it. */
+export function takeToken(): string | null {
+  const token = new URLSearchParams(window.location.hash.slice(1)).get("token");
+  if (token !== null) writeChoice(readChoice());
+  return token;
+}
+
 /** The theme chosen on this page, else the system's. */
 export function readTheme(): Theme {
   const stored = read("headwater.theme");

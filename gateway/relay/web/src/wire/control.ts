@@ -29,7 +29,7 @@ export interface StreamEntry {
 }
 
 export type ServerMessage =
-  | { type: "hello"; server: string }
+  | { type: "hello"; server: string; locked: boolean }
   | { type: "subscribed"; stream: string; meta: Meta | null; online: boolean | null; recovered: boolean | null }
   | { type: "meta"; stream: string; meta: Meta | null }
   | { type: "status"; device: string; online: boolean }
@@ -45,7 +45,7 @@ export function parseServerMessage(text: string): ServerMessage | null {
   if (!message) return null;
   switch (message["type"]) {
     case "hello":
-      return { type: "hello", server: string(message["server"]) };
+      return { type: "hello", server: string(message["server"]), locked: message["auth"] === "required" };
     case "subscribed": {
       const status = object(message["status"]);
       const online = status ? status["online"] === true : null;

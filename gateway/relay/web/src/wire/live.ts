@@ -1,7 +1,7 @@
 import { backoffMs } from "../core/backoff";
 
-/** How the connection stands; `retryAtMs` on Date.now()'s clock. */
-export type LinkState = { kind: "connecting" } | { kind: "open" } | { kind: "waiting"; retryAtMs: number };
+/** How the connection stands; `retryAtMs` on Date.now()'s clock; locked: not again before somebody signs in. */
+export type LinkState = { kind: "connecting" } | { kind: "open" } | { kind: "waiting"; retryAtMs: number } | { kind: "locked" };
 
 export interface LinkEvents {
   onState(state: LinkState): void;
@@ -34,8 +34,10 @@ export class LiveLink {
     });
   }
 
-  /** Connect, and stay connected from now on. */
+  /** Connect, anew if it is connected, and stay connected from now on. */
   start(): void {
+    clearTimeout(this.retryTimer);
+    this.leave();
     this.events.onState({ kind: "connecting" });
     const socket = new WebSocket(this.url);
     socket.binaryType = "arraybuffer";
@@ -57,6 +59,18 @@ export class LiveLink {
     if (this.socket?.readyState !== WebSocket.OPEN) return false;
     this.socket.send(JSON.stringify(message));
     return true;
+  }
+
+  /** Do not come back by itself: the relay wants a token first. */
+  lock(): void {
+    this.leave();
+    this.events.onState({ kind: "locked" });
+  }
+
+  private leave(): void {
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close();
   }
 
   private lost(socket: WebSocket): void {

@@ -8,6 +8,7 @@ const WELL: Standing = {
   link: { kind: "open" },
   stream: "demo/ecg",
   unknown: false,
+  forbidden: false,
   listed: true,
   broker: true,
   online: true,
@@ -30,12 +31,17 @@ describe("troubleOf", () => {
     ["relay", { link: { kind: "waiting", retryAtMs: 0 }, broker: false }],
     ["connecting", { link: { kind: "connecting" } }],
     ["unknown", { unknown: true }],
+    ["forbidden", { forbidden: true }],
     ["empty", { stream: null }],
     ["broker", { silentMs: 5000, broker: false, online: false }],
     ["offline", { silentMs: 5000, online: false }],
     ["silent", { silentMs: 5000 }],
   ])("names the first thing in the way: %s", (id, changes) => {
     expect(troubleOf({ ...WELL, ...changes })?.id).toBe(id);
+  });
+
+  it("says nothing while the relay asks for a token", () => {
+    expect(troubleOf({ ...WELL, link: { kind: "locked" }, silentMs: 1e6 })).toBeNull();
   });
 
   it("waits for a stream whose batches are long", () => {

@@ -35,6 +35,11 @@ describe("parseMeta", () => {
 });
 
 describe("parseServerMessage", () => {
+  it("knows whether the relay asks for a token", () => {
+    expect(parseServerMessage('{"type":"hello","server":"headwater","auth":"required"}')).toMatchObject({ locked: true });
+    expect(parseServerMessage('{"type":"hello","server":"headwater"}')).toMatchObject({ locked: false });
+  });
+
   it("reads what a subscription is answered with", () => {
     const text = JSON.stringify({ type: "subscribed", stream: "demo/ecg", meta: META, status: { v: 1, online: true } });
     expect(parseServerMessage(text)).toMatchObject({ type: "subscribed", stream: "demo/ecg", online: true });
