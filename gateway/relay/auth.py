@@ -132,8 +132,9 @@ def make_token(secret: bytes, streams: Sequence[str], lifetime_s: float, *, subj
     """A token for these patterns; raises ValueError for one that can match nothing."""
     for pattern in streams:
         check_pattern(pattern)
-    now = int(time.time())
-    claims = {"sub": subject, "iat": now, "exp": now + int(lifetime_s), "streams": list(streams), "admin": admin}
+    # no "iat": a board whose clock has fallen behind its own token must still take it
+    expires = int(time.time() + lifetime_s)
+    claims = {"sub": subject, "exp": expires, "streams": list(streams), "admin": admin}
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
