@@ -51,6 +51,8 @@ name_it() {
     ln -sf ../run/systemd/resolve/stub-resolv.conf "$ROOT/etc/resolv.conf"
     printf '%s\n' "$SOURCES" >"$ROOT/etc/apt/sources.list"
     : >"$ROOT/etc/fstab"
+    # systemd lets no clock begin before that: certificates are made at the first start, perhaps without a network
+    touch "$ROOT/usr/lib/clock-epoch"
     ln -sf /usr/share/systemd/tmp.mount "$ROOT/etc/systemd/system/tmp.mount"
     mkdir -p "$ROOT/etc/systemd/system/local-fs.target.wants"
     ln -sf ../tmp.mount "$ROOT/etc/systemd/system/local-fs.target.wants/tmp.mount"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import stat
 import subprocess
@@ -14,9 +13,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.deploy.image.programs import program
 from tests.support.processes import ROOT
-
-SCRIPT = ROOT / "deploy/image/tree/common/usr/lib/headwater-image/setup.d/take_headwater.py"
 
 FIRST = """\
 # with a comment of the package's: [mqtt]
@@ -91,11 +89,7 @@ class Board:
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
-    spec = importlib.util.spec_from_file_location("take_headwater", SCRIPT)
-    assert spec
-    assert spec.loader
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = program("take_headwater", monkeypatch)
     monkeypatch.setattr(script, "CHECK", (sys.executable, "-m", "gateway", "run", "--check"))
     monkeypatch.chdir(ROOT)
     yield Board(tmp_path, script)

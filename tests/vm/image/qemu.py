@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from deploy.image.layout import MIB
 from tests.support.ports import free_port
 from tests.support.processes import RunningProcess
 from tests.support.waiting import wait_until
@@ -19,6 +20,7 @@ from tests.vm.image.login import Login
 BOOT_S = 600.0
 """It takes a minute on two idle cores."""
 MEMORY_MB = 512
+CARD_SIZE = 3072 * MIB
 HOST = "10.0.2.100"
 """Where the board sees this computer's broker."""
 MQTTS = 8883
@@ -28,19 +30,27 @@ class Board:
     """A board with a card (and perhaps an eMMC) in it. What is on these outlives the board."""
 
     def __init__(
-        self, folder: Path, *disks: Path, boot: Path, append: str, broker: int | None = None, extra: str = ""
+        self,
+        folder: Path,
+        *disks: Path,
+        boot: Path,
+        append: str,
+        broker: int | None = None,
+        extra: str = "",
+        clock: str | None = None,
     ) -> None:
         """`boot` has the kernel and the RAM disk, or is a bootloader that finds them on the first disk.
 
-        `broker` is a port of this computer that the board can reach.
+        `broker` is a port of this computer that the board can reach; `clock` is what its clock says at the start.
         """
         self.folder = folder
-        self.port = free_port()
+        self.port, self.relay_port = free_port(), free_port()
         self.login = Login("127.0.0.1", self.port)
         self._disks = disks
         self._boot = boot
         self._append = f"{on_virt(append)} {extra}"
         self._broker = broker
+        self._clock = clock
         self._process: RunningProcess | None = None
 
     @property
@@ -100,6 +110,7 @@ class Board:
     def _command(self) -> list[str]:
         # nothing but the broker can be reached from inside
         network = f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"
+        network += f",hostfwd=tcp:127.0.0.1:{self.relay_port}-:8080"
         if self._broker is not None:
             network += f",guestfwd=tcp:{HOST}:{MQTTS}-cmd:socat STDIO TCP4:127.0.0.1:{self._broker}"
         drives = []
@@ -116,6 +127,7 @@ class Board:
             "qemu-system-arm",
             *machine,
             *("-monitor", "none", "-serial", f"file:{self.folder / 'console.log'}"),
+            *(("-rtc", f"base={self._clock}") if self._clock else ()),
             *start,
             *drives,
             *("-netdev", network, "-device", "virtio-net-device,netdev=net"),

@@ -32,6 +32,8 @@ class Running:
 def start(shell: Shell, broker: Broker, host: str, port: int) -> None:
     """Give the board its ADC, a certificate and a configuration, and start the gateway as its unit."""
     adc.install(shell)
+    # what it makes of the configuration at its first start comes before what is made of it here
+    shell.run("systemctl start headwater-image-broker")
     shell.run(f"systemctl unmask --quiet {UNIT}")
     gateway.configure(shell, broker, host, port)
     shell.run(

@@ -13,11 +13,10 @@ import pytest
 from deploy.image.layout import DISK_ID, MIB
 from tests.vm.image.card import Card, tool
 from tests.vm.image.cards import Made
-from tests.vm.image.qemu import Board, copy_card, on_virt
+from tests.vm.image.qemu import CARD_SIZE, Board, copy_card, on_virt
 
 pytestmark = pytest.mark.timeout(1800)
 
-CARD_SIZE = 3072 * MIB
 WITHOUT_ADC = "systemd.mask=headwater-gateway.service"
 """There is none here, and a gateway that tries for ever takes the machine's time."""
 UBOOT = Path("/usr/lib/u-boot/qemu_arm/u-boot.bin")

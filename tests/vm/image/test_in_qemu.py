@@ -23,12 +23,11 @@ from tests.vm.image.broker import Broker
 from tests.vm.image.cards import Made
 from tests.vm.image.gateway_on_card import STREAM, UNIT, listening
 from tests.vm.image.login import Shell, show
-from tests.vm.image.qemu import HOST, MQTTS, Board, copy_card
+from tests.vm.image.qemu import CARD_SIZE, HOST, MQTTS, Board, copy_card
 from tests.vm.image.running import GatewayContract, start
 
 pytestmark = pytest.mark.timeout(7200)
 
-CARD_SIZE = 3072 * MIB
 POWER_CUTS = int(os.environ.get("HEADWATER_POWER_CUTS", "20"))
 HEALTH_S = 600
 """Emulated: a BeagleBone has 60."""

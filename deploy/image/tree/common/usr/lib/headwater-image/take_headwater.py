@@ -16,8 +16,9 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
+
+from files import ETC, Wrong, writable, write
 
 OWNER = "headwater"
 FIRST_NAME = "headwater"
@@ -25,10 +26,6 @@ FIRST_NAME = "headwater"
 NEEDED = ("ca.pem", "cert.pem", "key.pem", "mqtt.toml")
 CHECK = ("headwater", "run", "--check")
 CHECK_S = 120
-
-
-class Wrong(ValueError):
-    """What is on the card cannot be used; one line that says why."""
 
 
 def take(card: Path, etc: Path, taken: Path) -> bool:
@@ -121,32 +118,6 @@ def check(text: str, config: Path) -> None:
         raise Wrong(said.replace(str(tried), "device.toml"))
 
 
-def write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replace a file whole, on disk before it has its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as out:
-        os.fchmod(out.fileno(), mode)
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(path)
-
-
-@contextlib.contextmanager
-def writable(card: Path) -> Iterator[None]:
-    """The partition is read-only otherwise, so that a power cut cannot harm it."""
-    mounted = os.path.ismount(card)
-    if mounted:
-        subprocess.run(["mount", "-o", "remount,rw", str(card)], check=True)
-    try:
-        yield
-    finally:
-        if mounted:
-            os.sync()
-            subprocess.run(["mount", "-o", "remount,ro", str(card)], check=False)
-
-
 def tell(card: Path, problem: str) -> None:
     """Leave what is wrong where whoever put it there will look; nothing if all is well."""
     note = card / "headwater-error.txt"
@@ -160,7 +131,7 @@ def tell(card: Path, problem: str) -> None:
             note.unlink()
 
 
-def main(card: str, etc: str = "/etc/headwater", state: str = "/var/lib/headwater-image") -> int:
+def main(card: str, etc: str = str(ETC), state: str = "/var/lib/headwater-image") -> int:
     """Take what there is; the exit code."""
     problem = ""
     try:
