@@ -38,7 +38,8 @@ This is the part of the card that every computer can read. The BeagleBone looks 
   certificates      the folder that `headwater provision device` made for this board; it is taken off the card
   reset             an empty file of this name puts aside everything that was changed since the card was written
 
-What could not be used is said in headwater-error.txt. After the first start headwater.html has a link to the traces.
+After the first start headwater.html has a link to the traces.
+What could not be used is said in headwater-error.txt.
 
 The folders belong to the bootloader.
 """

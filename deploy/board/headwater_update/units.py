@@ -13,6 +13,7 @@ GATEWAY = "headwater-gateway.service"
 RELAY = "headwater-relay.service"
 UNITS = (GATEWAY, RELAY)
 LOOK_S = 0.5
+RELOAD_PAUSES_S = (1.0, 4.0)
 GROWTH_S = 4.0
 """How long it is looked whether frames come."""
 
@@ -61,9 +62,22 @@ def enable(units: Sequence[str]) -> None:
     run("systemctl", "enable", "--quiet", *units)
 
 
+def reload() -> None:
+    """Have systemd read its units again; raises UpdateError.
+
+    It drops its connections when it reloads, whoever asked for that: the one who comes second hears "Connection
+    reset by peer". That is no reason to give an update up.
+    """
+    for pause_s in RELOAD_PAUSES_S:
+        if attempt("systemctl", "daemon-reload")[0] == 0:
+            return
+        time.sleep(pause_s)
+    run("systemctl", "daemon-reload")
+
+
 def restart(units: Sequence[str]) -> None:
     """Have them start again, without waiting until they have."""
-    run("systemctl", "daemon-reload")
+    reload()
     attempt("systemctl", "reset-failed", *units)
     run("systemctl", "restart", "--no-block", *units)
 
@@ -121,7 +135,7 @@ def resume_at_boot(program: Path) -> None:
     RESUME_LINK.unlink(missing_ok=True)
     RESUME_LINK.symlink_to(RESUME)
     attempt("sync")
-    run("systemctl", "daemon-reload")
+    reload()
 
 
 def begin_work() -> None:
