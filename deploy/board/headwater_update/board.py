@@ -9,9 +9,6 @@ from .errors import UpdateError
 from .store import Store
 from .transaction import Transaction
 
-LOOK_AFTERWARDS_S = 45.0
-"""How long it is looked how the services are after a fall-back."""
-
 
 class Board:
     """dpkg, systemd and /etc/headwater."""
@@ -58,7 +55,7 @@ class Board:
         if transaction.active:
             earlier = units.invocations(transaction.active)
             units.restart(transaction.active)
-            fault = units.wait_until_healthy(transaction.active, LOOK_AFTERWARDS_S, earlier=earlier)
+            fault = units.wait_until_healthy(transaction.active, transaction.health_s, earlier=earlier)
             if fault:
                 return f"as it was before, it is not healthy either: {fault}"
             return f"{self._what(transaction)} runs again"
