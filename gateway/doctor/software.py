@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import platform
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
+
+from packaging.requirements import Requirement
 
 from gateway import __version__
 from gateway.doctor.finding import Finding
 
 DISTRIBUTION = "headwater"
 PYTHON = (3, 11)
-
-_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:>=\s*([0-9][0-9.]*))?")
 
 
 def check_software() -> Iterator[Finding]:
@@ -32,31 +31,31 @@ def python_finding(version: tuple[int, ...]) -> Finding:
 
 
 def packages_finding(requirements: Sequence[str] | None, version_of: Callable[[str], str | None]) -> Finding:
-    """Whether each requirement, such as `numpy>=1.24`, is met. None: there is no record of what is required."""
+    """Whether each requirement that holds for this machine, such as `numpy>=1.24`, is met.
+
+    None: there is no record of what is required.
+    """
     if requirements is None:
         found = f"headwater {__version__} runs from its source, without a record of what it requires"
         return Finding("packages", found)
     versions, wrong = [], []
-    for requirement in requirements:
-        match = _REQUIREMENT.match(requirement)
-        if match is None:
+    for requirement in map(Requirement, requirements):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        name, minimum = match.groups()
-        version = version_of(name)
-        versions.append(f"{name} {version or 'missing'}")
-        if version is None or (minimum and _numbers(version) < _numbers(minimum)):
-            wrong.append(f"'{requirement.replace(' ', '')}'")
+        version = version_of(requirement.name)
+        versions.append(f"{requirement.name} {version or 'missing'}")
+        if version is None or not requirement.specifier.contains(version, prereleases=True):
+            wrong.append(f"'{requirement.name}{requirement.specifier}'")
     found = f"headwater {__version__}, {', '.join(versions)}"
     return Finding("packages", found, f"pip install {' '.join(wrong)}" if wrong else None)
 
 
 def required() -> list[str] | None:
-    """What the installed distribution requires without extras; None if it is not installed."""
+    """What the installed distribution requires; None if it is not installed."""
     try:
-        requirements = metadata.requires(DISTRIBUTION) or []
+        return metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
         return None
-    return [requirement for requirement in requirements if "extra ==" not in requirement]
 
 
 def installed(name: str) -> str | None:
@@ -65,9 +64,3 @@ def installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """`2.1rc1` as (2, 1): releases are compared by their numbers."""
-    match = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
-    return tuple(int(part) for part in match[0].split(".")) if match else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def test_what_is_too_old_or_missing_is_to_be_installed_and_nothing_else() -> Non
     finding = packages_finding(["numpy>=1.26", "paho-mqtt>=2.1", "pyserial>=3.5", "aiohttp"], INSTALLED.get)
     assert "pyserial missing" in finding.found
     assert finding.todo == "pip install 'numpy>=1.26' 'pyserial>=3.5' 'aiohttp'"
+
+
+def test_what_is_required_of_other_machines_or_for_an_extra_is_not_asked_for() -> None:
+    here, elsewhere = f"platform_machine == '{platform.machine()}'", f"platform_machine != '{platform.machine()}'"
+    requirements = [f"cbor2>=5.6,<6; {here}", f"cbor2>=6; {elsewhere}", "uvloop>=99; extra == 'fast'"]
+    finding = packages_finding(requirements, INSTALLED.get)
+    assert finding.ok
+    assert finding.found.endswith(", cbor2 5.10rc1")
+    assert packages_finding(["cbor2>=5.6,<5.7"], INSTALLED.get).todo == "pip install 'cbor2<5.7,>=5.6'"
 
 
 @pytest.mark.parametrize(("minimum", "ok"), [("0.9", True), ("999", False)])
