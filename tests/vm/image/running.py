@@ -46,7 +46,8 @@ class GatewayContract:
     """Needs the fixture `machine`: the board's shell, and a broker that its gateway publishes to."""
 
     @pytest.fixture(scope="class")
-    def running(self, machine: tuple[Shell, Broker]) -> Iterator[Running]:
+    @classmethod
+    def running(cls, machine: tuple[Shell, Broker]) -> Iterator[Running]:
         """With a subscriber on this computer."""
         shell, broker = machine
         with listening(broker) as listener:

@@ -26,8 +26,9 @@ class TestTheGateway(GatewayContract):
     """Over a cable to this computer."""
 
     @pytest.fixture(scope="class")
+    @classmethod
     def machine(
-        self, container: CardContainer, tmp_path_factory: pytest.TempPathFactory
+        cls, container: CardContainer, tmp_path_factory: pytest.TempPathFactory
     ) -> Iterator[tuple[Shell, Broker]]:
         with Broker(tmp_path_factory.mktemp("broker"), [HOST], bind=HOST) as broker:
             start(container, broker, HOST, broker.port)

@@ -54,7 +54,8 @@ class TestTheGateway(GatewayContract):
     """With the memory limit and the other bounds that a container does not have."""
 
     @pytest.fixture(scope="class")
-    def machine(self, board: Board, broker: Broker) -> tuple[Shell, Broker]:
+    @classmethod
+    def machine(cls, board: Board, broker: Broker) -> tuple[Shell, Broker]:
         return board.login, broker
 
     def test_the_kernel_holds_it_to_its_memory(self, board: Board) -> None:
@@ -100,7 +101,8 @@ class TestUpdates:
     """`make deploy` of the real package to the board, over ssh."""
 
     @pytest.fixture(scope="class")
-    def debs(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    @classmethod
+    def debs(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
         """A newer version, and one that ends when it starts."""
         folder = tmp_path_factory.mktemp("debs")
         deb = build.find_deb(ROOT / "dist", "bookworm")
