@@ -5,7 +5,9 @@ QEMU has no AM335x, so the machine is `virt`, and the kernel is loaded by QEMU; 
 
 from __future__ import annotations
 
+import json
 import re
+import socket
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -77,6 +79,16 @@ class Board:
             self._process.__exit__(None, None, None)
             self._process = None
 
+    def press_power_button(self) -> None:
+        """As a person does, for a moment."""
+        with socket.socket(socket.AF_UNIX) as machine:
+            machine.connect(str(self._machine))
+            answers = machine.makefile()
+            answers.readline()  # its greeting
+            for command in ("qmp_capabilities", "system_powerdown"):
+                machine.sendall(json.dumps({"execute": command}).encode())
+                answers.readline()
+
     def restart(self) -> None:
         """As `reboot` does."""
         before = self.login.run("cat /proc/sys/kernel/random/boot_id")
@@ -97,6 +109,11 @@ class Board:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cut_power()
+
+    @property
+    def _machine(self) -> Path:
+        """Where QEMU listens (QMP)."""
+        return self.folder / "qemu"
 
     def _ready(self) -> bool:
         assert self._process is not None
@@ -126,7 +143,8 @@ class Board:
         return [
             "qemu-system-arm",
             *machine,
-            *("-monitor", "none", "-serial", f"file:{self.folder / 'console.log'}"),
+            *("-monitor", "none", "-qmp", f"unix:{self._machine},server=on,wait=off"),
+            *("-serial", f"file:{self.folder / 'console.log'}"),
             *(("-rtc", f"base={self._clock}") if self._clock else ()),
             *start,
             *drives,

@@ -99,3 +99,12 @@ def test_the_boards_certificates_were_made_although_it_did_not_know_the_time(boa
         "700 root",
         "600 root",
     ]
+
+
+def test_after_the_power_button_it_goes_on_where_its_clock_was(board: Board, link: str) -> None:
+    board.login.run("date --set 2031-01-01; touch /var/lib/headwater/epoch")
+    board.press_power_button()
+    board.wait_until_off()
+    assert b"#token=" in Card(board.folder / "card.img").boot_file("/headwater.html")
+    board.switch_on()
+    assert board.login.run("date +%Y-%m") == "2031-01"
