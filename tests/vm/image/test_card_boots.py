@@ -202,7 +202,9 @@ class TestDamage:
         with Board(tmp_path, card.path, boot=made.kernel, append=made.append, extra=WITHOUT_ADC) as board:
             assert board.login.run("findmnt -no FSTYPE /media/state") == "ext4"
             assert board.login.run("cat /run/e2fsck.log")
-        tool("e2fsck", "-fp", card.at(Card(card.path).state))
+            board.press_power_button()
+            board.wait_until_off()
+        tool("e2fsck", "-fn", card.at(Card(card.path).state))
 
 
 class TestInstallingToEmmc:
