@@ -6,7 +6,10 @@ The real Adafruit_BBIO reads them. A service of the board's own makes them at ea
 from __future__ import annotations
 
 import struct
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
+from tests.vm.image.card import Card, tool
 from tests.vm.image.login import Shell
 
 AIN_OF = {"P9_39": 0, "P9_40": 1, "P9_37": 2, "P9_38": 3}
@@ -40,7 +43,7 @@ UNIT = """\
 Description=An ADC for tests
 DefaultDependencies=no
 After=local-fs.target
-Before=sysinit.target
+Before=sysinit.target headwater-image-setup.service
 
 [Service]
 Type=oneshot
@@ -76,6 +79,24 @@ def install(shell: Shell) -> None:
     for path, text in files().items():
         shell.run(f"cat >{path} <<'END'\n{text}END\nchmod 755 {path}")
     shell.run("systemctl daemon-reload; systemctl enable --now --quiet stand-in-adc.service")
+
+
+def install_on_card(card: Card) -> None:
+    """The same for a card that was never started, where what is changed later will be."""
+    requests = []
+    for path, text in files().items():
+        folders = [str(parent) for parent in reversed(Path(f"/changes{path}").parents)][1:]
+        requests += [f"mkdir {folder}" for folder in folders]
+        with NamedTemporaryFile("w", delete=False) as content:
+            content.write(text)
+        requests += [f"write {content.name} /changes{path}", f"sif /changes{path} mode 0100755"]
+    unit = "/etc/systemd/system/stand-in-adc.service"
+    wants = "/changes/etc/systemd/system/sysinit.target.wants"
+    requests += [f"mkdir {wants}", f"symlink {wants}/stand-in-adc.service {unit}"]
+    with NamedTemporaryFile("w") as script:
+        script.write("\n".join(requests) + "\n")
+        script.flush()
+        tool("debugfs", "-w", "-f", script.name, card.at(card.state))
 
 
 def set_value(shell: Shell, pin: str, raw: int) -> None:

@@ -49,8 +49,8 @@ def board(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boar
     card = Card(copy_card(made.image, folder / "card.img", CARD_SIZE))
     text = CONFIGURATION.replace("\n", "\r\n")
     tool("mcopy", "-i", card.at_config, "-", "::device.toml", data=text.encode())
+    adc.install_on_card(card)
     with Board(folder, card.path, boot=made.kernel, append=made.append, clock="1970-01-01") as board:
-        adc.install(board.login)
         yield board
 
 
