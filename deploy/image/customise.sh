@@ -61,10 +61,8 @@ name_it() {
 
 # From the first start on: what is on the board's first pin, to the broker on the board.
 start_headwater() {
-    local config=$ROOT/etc/headwater/device.toml
-    [ -e "$config" ] || return 0
-    sed -i 's/^board = "simulated" /board = "beaglebone"/' "$config"
-    grep -q '^board = "beaglebone"' "$config"
+    [ -e "$ROOT/etc/headwater/device.toml" ] || return 0
+    cp "${BASH_SOURCE[0]%/*}/device.toml" "$ROOT/etc/headwater/device.toml"
     inside systemctl --quiet enable headwater-gateway.service
 }
 

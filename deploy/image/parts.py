@@ -24,6 +24,7 @@ from deploy.image.layout import (
 from deploy.image.tools import run, say
 
 CUSTOMISE = Path(__file__).parent / "customise.sh"
+FIRST_CONFIGURATION = CUSTOMISE.with_name("device.toml")
 PACKAGES = (package.COMMON, package.BOOT)
 
 
@@ -39,7 +40,7 @@ class Recipe:
     def key(self) -> str:
         """The same for the same image."""
         parts = [self.ssh_key, self.version, *self.archive.lines(), *debian.PACKAGES]
-        files = [CUSTOMISE, Path(package.__file__), Path(filesystems.__file__)]
+        files = [CUSTOMISE, FIRST_CONFIGURATION, Path(package.__file__), Path(filesystems.__file__)]
         files += [source for each in PACKAGES for source in each.sources()]
         files += [] if self.deb is None else [self.deb]
         digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
