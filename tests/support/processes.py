@@ -22,6 +22,7 @@ class RunningProcess:
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self.arguments = list(arguments)
+        self._last_words: tuple[str, str] | None = None
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `__exit__`
         self._err = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -47,12 +48,12 @@ class RunningProcess:
     @property
     def out(self) -> str:
         """Its standard output so far."""
-        return _content(self._out.fileno())
+        return self._last_words[0] if self._last_words else _content(self._out.fileno())
 
     @property
     def err(self) -> str:
         """Its standard error so far."""
-        return _content(self._err.fileno())
+        return self._last_words[1] if self._last_words else _content(self._err.fileno())
 
     def wait_for(self, text: str, timeout: float = PATIENCE_S) -> None:
         """Wait until it has written the text; fail at once if it ends without."""
@@ -91,6 +92,7 @@ class RunningProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+        self._last_words = self.out, self.err  # pytest tells of a failure when all this has ended
         self._out.close()
         self._err.close()
 

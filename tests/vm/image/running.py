@@ -91,7 +91,8 @@ class GatewayContract:
     ) -> None:
         before = show(running.shell, UNIT, "MainPID", "NRestarts")
         epochs = len(running.listener.epochs)
-        with HeadwaterProcess("audit", STREAM, "--url", running.broker.plain_url, state=tmp_path) as audit:
+        url = running.broker.plain_url
+        with HeadwaterProcess("audit", STREAM, "--url", url, "--settle", "120", state=tmp_path) as audit:
             running.listener.wait_for_more(50)
             if how == "the process is stopped":
                 running.shell.run(f"kill -STOP {before['MainPID']}")
@@ -108,4 +109,4 @@ class GatewayContract:
             running.listener.wait_for_more(50)
             said = running.shell.run(f"journalctl -u {UNIT} -o cat --no-pager | grep -i watchdog | tail -1")
             assert "watchdog" in said.lower()
-            assert audit.terminate(120) == 0, audit
+            assert audit.terminate(300) == 0, audit
