@@ -263,7 +263,7 @@ export class App {
   }
 
   private key(event: KeyboardEvent): void {
-    const busy = event.target instanceof HTMLButtonElement || event.target instanceof HTMLSelectElement;
+    const busy = [HTMLButtonElement, HTMLInputElement, HTMLSelectElement].some((kind) => event.target instanceof kind);
     if (busy || event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.key === " ") this.scope.togglePause();
     else if (!this.scope.paused) return;
