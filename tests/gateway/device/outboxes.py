@@ -98,3 +98,9 @@ class Bench:
 def settings_for(directory: Path | None, **changes: Any) -> OutboxSettings:
     """Small bounds, so that tests reach them soon."""
     return OutboxSettings(**{"directory": directory, "max_bytes": 1 << 20, "retry_s": 0.5, **changes})
+
+
+def bench(directory: Path | None, **changes: Any) -> Bench:
+    made = Bench(settings_for(directory, **changes))
+    made.outbox.step()
+    return made

@@ -2,101 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.model import Gap
-from gateway.relay.delivery import Delivery, Span
+from gateway.relay.delivery import Delivery
 from gateway.relay.hub import Hub
 from gateway.relay.subscriber import ENTRY_BYTES, POLICIES, Policy, Subscriber
-
-STREAM = "d/s"
-SIZE = 100
-THREE = 3 * (SIZE + ENTRY_BYTES)
-"""A bound for three of `data()`."""
-
-
-def lines(delivery: Delivery) -> bytes:
-    """A form that can be read back: a line, as long as the payload."""
-    span = delivery.span
-    text = f"{span.reason or 'data'} {span.epoch}:{span.index}-{span.end}"
-    return text.ljust(len(delivery.payload) - 1, ".").encode() + b"\n"
-
-
-class Sink:
-    """Takes so many writes, and then no more until it is given room."""
-
-    def __init__(self, room: int = 1 << 60) -> None:
-        self.room = room
-        self.wires: list[bytes] = []
-        self.ended: list[str] = []
-        self.later: list[Callable[[], None]] = []
-
-    def send(self, wire: bytes) -> bool:
-        assert self.room > 0, "written to a sink that takes nothing"
-        self.room -= 1
-        self.wires.append(wire)
-        return self.room > 0
-
-    def end(self, reason: str) -> None:
-        self.ended.append(reason)
-
-    def soon(self, work: Callable[[], None]) -> None:
-        self.later.append(work)
-
-    def take(self) -> list[str]:
-        """What came since the last time, line by line."""
-        wires, self.wires = self.wires, []
-        return [line.decode().rstrip(".") for line in b"".join(wires).splitlines()]
-
-
-def data(index: int, count: int = 1, *, epoch: int = 1, size: int = SIZE) -> Delivery:
-    return Delivery(Span(epoch, index, index + count), b"." * size)
-
-
-def declared(index: int, count: int, reason: str = "overrun", epoch: int = 1) -> Delivery:
-    return Delivery.of(Gap(epoch, index, count, reason))  # type: ignore[arg-type]
-
-
-@dataclass
-class Reader:
-    """A sink and its subscriber, in one hub."""
-
-    hub: Hub
-    bound: int = THREE
-    policy: Policy = "drop_oldest"
-    room: int = 1 << 60
-    sink: Sink = field(init=False)
-    subscriber: Subscriber = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.sink = Sink(self.room)
-        self.subscriber = Subscriber(self.sink, lines, self.bound, self.policy)
-        if not self.room:
-            self.subscriber.stall()
-        self.hub.subscribe(STREAM, self.subscriber)
-
-    def give(self, room: int) -> None:
-        self.sink.room = room
-        if room:
-            self.subscriber.resume()
-        else:
-            self.subscriber.stall()
-        while self.sink.later:
-            self.sink.later.pop(0)()
-
-    def take(self) -> list[str]:
-        return self.sink.take()
-
-
-def publish(hub: Hub, *deliveries: Delivery) -> None:
-    for delivery in deliveries:
-        hub.publish(STREAM, delivery)
+from tests.gateway.relay.hub_readers import (
+    SIZE,
+    STREAM,
+    THREE,
+    Reader,
+    Sink,
+    data,
+    declared,
+    lines,
+    publish,
+    ranges,
+)
 
 
 def test_who_keeps_up_is_written_to_at_once_and_has_no_queue() -> None:
@@ -371,85 +293,3 @@ def test_who_has_much_to_catch_up_with_lets_the_others_have_their_turn() -> None
     while reader.sink.later:
         reader.sink.later.pop(0)()
     assert ranges(reader.take()) == [(0, 65)]
-
-
-def ranges(came: object) -> list[tuple[int, int]]:
-    """The frames of epoch 1 that data and gaps speak of, merged where one follows the other."""
-    merged: list[tuple[int, int]] = []
-    for line in came:  # type: ignore[attr-defined]
-        if ":" not in line:
-            continue
-        first, end = map(int, line.split(":")[1].split("-"))
-        if merged and merged[-1][1] == first:
-            merged[-1] = (merged[-1][0], end)
-        else:
-            merged.append((first, end))
-    return merged
-
-
-class Fanout(RuleBasedStateMachine):
-    """Any order of publishing, stalling and resuming: what is published is delivered or declared, once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hub = Hub()
-        self.readers: list[tuple[Reader, int, list[str]]] = []
-        self.index = 0
-
-    @rule(bound=st.integers(0, 3000), room=st.integers(0, 5), policy=st.sampled_from(["drop_oldest", "decimate"]))
-    def join(self, bound: int, room: int, policy: Policy) -> None:
-        self.readers.append((Reader(self.hub, bound, policy, room), self.index, []))
-
-    @rule(count=st.integers(1, 50), size=st.integers(40, 300))
-    def publish_data(self, count: int, size: int) -> None:
-        publish(self.hub, data(self.index, count, size=size))
-        self.index += count
-
-    @rule(count=st.integers(1, 50))
-    def publish_gap(self, count: int) -> None:
-        publish(self.hub, declared(self.index, count))
-        self.index += count
-
-    @rule(which=st.integers(0, 9), room=st.integers(0, 8))
-    def give_room(self, which: int, room: int) -> None:
-        if self.readers:
-            self.readers[which % len(self.readers)][0].give(room)
-
-    @rule(which=st.integers(0, 9))
-    def tell(self, which: int) -> None:
-        if self.readers:
-            self.readers[which % len(self.readers)][0].subscriber.note("note", b"note\n")
-
-    @invariant()
-    def nothing_grows_beyond_its_bound(self) -> None:
-        assert all(one.subscriber.queued_bytes <= one.bound for one, _, _ in self.readers)
-
-    @invariant()
-    def nothing_waits_for_who_takes_more(self) -> None:
-        assert not any(one.sink.room and one.subscriber.queued for one, _, _ in self.readers)
-
-    def teardown(self) -> None:
-        for one, joined, _ in self.readers:
-            one.give(1 << 60)
-            assert one.subscriber.ready
-            expected = [(joined, self.index)] if joined < self.index else []
-            assert ranges(one.take()) == expected
-
-
-TestFanout = Fanout.TestCase
-
-
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(0, 20))
-def test_one_stall_is_told_in_one_exact_gap(counts: list[int], fitting: int) -> None:
-    hub = Hub()
-    reader = Reader(hub, room=0, bound=fitting * (SIZE + ENTRY_BYTES))
-    index = 0
-    for count in counts:
-        publish(hub, data(index, count))
-        index += count
-    reader.give(1 << 60)
-    kept = counts[max(0, len(counts) - fitting) :]
-    lost = sum(counts) - sum(kept)
-    came = reader.take()
-    assert came[: len(came) - len(kept)] == ([f"slow 1:0-{lost}"] if lost else [])
-    assert len(came) == len(kept) + bool(lost)
